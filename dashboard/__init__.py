@@ -1,0 +1,1 @@
+"""kvmweb, by room: one small Django app for each noun of the field."""

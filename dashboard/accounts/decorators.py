@@ -1,0 +1,42 @@
+"""Marks on views: which permission each needs, or that it is open to everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseBase
+
+from dashboard.accounts.access import can
+
+View = Callable[..., HttpResponseBase]
+
+
+def need(permission: str) -> Callable[[View], View]:
+    """Let only people with `permission` into the view; others get the 403 page. Objects are checked in the view."""
+
+    def mark(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if not can(request.user, permission):
+                raise PermissionDenied
+            return view(request, *args, **kwargs)
+
+        guarded.permission = permission  # type: ignore[attr-defined]
+        return guarded
+
+    return mark
+
+
+def signed_in(view: View) -> View:
+    """Mark a view that every signed-in person may use (their own things)."""
+    view.permission = "signed-in"  # type: ignore[attr-defined]
+    return view
+
+
+def public(view: View) -> View:
+    """Mark a view that needs no sign-in."""
+    view.permission = "public"  # type: ignore[attr-defined]
+    return view

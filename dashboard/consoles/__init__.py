@@ -1,0 +1,1 @@
+"""Tickets, the websockify gateway, serial streams."""

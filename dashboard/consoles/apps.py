@@ -1,0 +1,12 @@
+"""Registers the consoles room with Django."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class ConsolesConfig(AppConfig):
+    """The consoles room."""
+
+    name = "dashboard.consoles"
+    label = "consoles"

@@ -1,0 +1,1 @@
+"""Enrolled hosts: connect, health, capabilities, overcommit."""

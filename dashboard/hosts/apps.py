@@ -1,0 +1,12 @@
+"""Registers the hosts room with Django."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class HostsConfig(AppConfig):
+    """The hosts room."""
+
+    name = "dashboard.hosts"
+    label = "hosts"

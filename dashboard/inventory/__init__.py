@@ -1,0 +1,1 @@
+"""The live mirror of every host: monitor, store, statistics, publishing."""

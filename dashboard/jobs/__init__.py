@@ -1,0 +1,1 @@
+"""What every change is: operations, jobs, leases, locks, undo, progress, cancel."""

@@ -1,0 +1,109 @@
+"""The job table: the truth about every change, whatever Celery or Redis remember."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from dashboard.inventory.models import Host
+
+
+class Job(models.Model):
+    """One run of an operation. A partial unique index allows one active job for each locked object."""
+
+    class State(models.TextChoices):
+        """Where the job stands. The last four are final."""
+
+        QUEUED = "queued", _("Waiting")
+        RUNNING = "running", _("Running")
+        UNDOING = "undoing", _("Undoing")
+        SUCCEEDED = "succeeded", _("Done")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Cancelled")
+        NEEDS_ATTENTION = "needs_attention", _("Needs attention")
+
+    ACTIVE: ClassVar[tuple[str, ...]] = (State.QUEUED, State.RUNNING, State.UNDOING)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    idempotency_key = models.CharField(max_length=128, null=True, blank=True)
+    operation = models.CharField(max_length=64)
+    host = models.ForeignKey(Host, null=True, on_delete=models.SET_NULL, related_name="jobs")
+    host_name = models.CharField(max_length=63, blank=True, default="")
+    object_kind = models.CharField(max_length=16, blank=True, default="")
+    """"guest", "host", "pool", "network" or ""."""
+    object_key = models.CharField(max_length=128, blank=True, default="")
+    """A guest's, pool's or network's UUID; a host's id."""
+    object_name = models.CharField(max_length=255, blank=True, default="")
+    lock = models.CharField(max_length=160, blank=True, default="")
+    """What no second active job may hold ("guest:3:UUID"); empty: nothing."""
+    params = models.JSONField(default=dict)
+    plan = models.JSONField(default=dict)
+    """UUIDs, MACs and volume names, fixed before the first side effect."""
+    virsh = models.TextField(blank=True, default="")
+    """The equivalent command lines, for copying."""
+
+    state = models.CharField(max_length=16, choices=State.choices, default=State.QUEUED, db_index=True)
+    step = models.PositiveIntegerField(default=0)
+    """Index of the step that runs or runs next."""
+    steps = models.JSONField(default=list)
+    """Labels of the steps, for the drawer."""
+    progress = models.FloatField(null=True)
+    """0 to 1; None: not known."""
+    message = models.CharField(max_length=255, blank=True, default="")
+    error_code = models.CharField(max_length=32, blank=True, default="")
+    error = models.TextField(blank=True, default="")
+    """In plain words, what to do."""
+    error_detail = models.TextField(blank=True, default="")
+    """libvirt's own words."""
+    leftovers = models.JSONField(default=list)
+    """What undo could not remove, one line each; makes the job need attention."""
+    result = models.JSONField(default=dict)
+    """What the operation found or made, for the page ({"uuid": …}, check results, …)."""
+
+    attempt = models.PositiveIntegerField(default=0)
+    """Fencing number: a writer with an older one writes nothing."""
+    lease_until = models.DateTimeField(null=True)
+    cancel_requested = models.BooleanField(default=False)
+    rung_at = models.DateTimeField(null=True)
+
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="jobs")
+    created_by_name = models.CharField(max_length=150, blank=True, default="")
+    source_ip = models.CharField(max_length=64, blank=True, default="")
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-created_at"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["lock"],
+                condition=models.Q(state__in=("queued", "running", "undoing")) & ~models.Q(lock=""),
+                name="one_active_job_per_lock",
+            ),
+            models.UniqueConstraint(
+                fields=["created_by", "idempotency_key"],
+                condition=models.Q(idempotency_key__isnull=False),
+                name="one_job_per_idempotency_key",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.object_name}".strip()
+
+
+class JobLine(models.Model):
+    """One line of a job's log."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="lines")
+    at = models.DateTimeField(auto_now_add=True)
+    level = models.CharField(max_length=8, default="info")
+    """info, warning or error"""
+    text = models.TextField()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["id"]

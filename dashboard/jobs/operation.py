@@ -1,0 +1,99 @@
+"""What every change is: one declaration per operation, from which form, REST route, job, audit entry and matrix come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from django.utils.functional import Promise
+from pydantic import BaseModel, ConfigDict
+
+from dashboard.accounts.permissions import PERMISSIONS
+
+if TYPE_CHECKING:
+    from dashboard.accounts.models import User
+    from dashboard.jobs.context import Context
+
+Text = str | Promise
+TargetKind = Literal["guest", "host", "pool", "network", "none"]
+
+
+class Params(BaseModel):
+    """Base of every operation's parameters: typed, nothing unknown, never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class NoParams(Params):
+    """For operations that take none."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One check-then-act step: running it twice is harmless. `undo` takes back what `do` may have done, even half."""
+
+    name: str
+    label: Text
+    do: Callable[[Context], None]
+    undo: Callable[[Context], None] | None = None
+
+
+def _nothing(target: Any, params: Any) -> dict[str, Any]:
+    return {}
+
+
+def _no_errors(user: Any, target: Any, params: Any) -> dict[str, list[Text]]:
+    return {}
+
+
+def _never(target: Any, params: Any) -> Text | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing a person may do. Declared once, in its room's `operations.py`, with `register`."""
+
+    name: str
+    """"guest.start": noun and verb, unique, stable; part of the REST route and of the audit log."""
+    label: Text
+    """"Start": the button."""
+    permission: str
+    target: TargetKind
+    steps: Sequence[Step]
+    virsh: Callable[[Any, Any], str]
+    """(target, params) → the equivalent command lines, one a line."""
+    params: type[Params] = NoParams
+    refuse: Callable[[Any, Any], Text | None] = _never
+    """(target, params or None) → why it does not fit the target's state as mirrored, or None. Shown on the disabled button."""
+    check: Callable[[User, Any, Any], dict[str, list[Text]]] = _no_errors
+    """(user, target, params) → errors by field that need the database ({"name": ["…"]}); used by forms as one types and by submit."""
+    plan: Callable[[Any, Any], dict[str, Any]] = _nothing
+    """(target, params) → names fixed before the first side effect (UUIDs, MACs, volume names). JSON-able."""
+    locks: bool = True
+    """One active locking job per target. False for what changes nothing or may run beside others (key combinations)."""
+    queue: Literal["actions", "slow"] = "actions"
+    cancellable: bool = False
+    """Cancel is honoured between steps and wherever `ctx.check()` is called; what was done is then undone."""
+    offline: bool = False
+    """May be submitted although the host is not live (checking and removing a host)."""
+    quiet: bool = False
+    """Leaves an audit entry but opens no drawer and shows no toast (key combinations, screenshots)."""
+    confirm: Text = ""
+    """What will be lost, asked before; "" asks nothing. Pages may say it more exactly."""
+    icon: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+OPERATIONS: dict[str, Operation] = {}
+
+
+def register(operation: Operation) -> Operation:
+    """Add an operation to the product; a doubled name or an undeclared permission is a programming error."""
+    if operation.name in OPERATIONS:
+        raise ValueError(f"operation {operation.name!r} is registered twice")
+    if operation.permission not in PERMISSIONS:
+        raise ValueError(f"operation {operation.name!r}: permission {operation.permission!r} is not declared")
+    OPERATIONS[operation.name] = operation
+    return operation

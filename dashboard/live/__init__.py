@@ -1,0 +1,1 @@
+"""The page's WebSocket: topics, permissions, sequence."""

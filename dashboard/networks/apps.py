@@ -1,0 +1,12 @@
+"""Registers the networks room with Django."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class NetworksConfig(AppConfig):
+    """The networks room."""
+
+    name = "dashboard.networks"
+    label = "networks"

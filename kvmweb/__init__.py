@@ -1,0 +1,1 @@
+"""Wiring of the kvmweb project: settings, URLs, ASGI and Celery. No business logic."""

@@ -1,0 +1,28 @@
+"""Secrets made on the first run: each a file of mode 0600 in the state folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from secrets import token_urlsafe
+
+
+def read_or_make(path: Path, make: object = None) -> str:
+    """The secret in `path`; a missing one is made (128 bits and more) and written with mode 0600.
+
+    Two processes that start at once agree: the file appears whole by a hard link, and the loser reads the winner's.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        value = make() if callable(make) else token_urlsafe(48)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(str(value))
+        try:
+            os.link(fresh, path)
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    return path.read_text(encoding="utf-8").strip()

@@ -1,0 +1,21 @@
+"""All addresses: each room's own, below one root."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+from django.views.i18n import JavaScriptCatalog
+
+from dashboard.accounts.decorators import public
+
+urlpatterns = [
+    path("accounts/", include("allauth.urls")),
+    path("jsi18n/", public(JavaScriptCatalog.as_view()), name="jsi18n"),
+    path("", include("dashboard.accounts.urls")),
+    path("", include("dashboard.jobs.urls")),
+    path("", include("dashboard.hosts.urls")),
+    path("", include("dashboard.storage.urls")),
+    path("", include("dashboard.networks.urls")),
+    path("", include("dashboard.consoles.urls")),
+    path("api/", include("dashboard.api.urls")),
+    path("", include("dashboard.guests.urls")),
+]
