@@ -1,4 +1,4 @@
-"""Registers the accounts room with Django."""
+"""Registers the accounts room with Django and audits sign-in and sign-out."""
 
 from __future__ import annotations
 
@@ -10,3 +10,7 @@ class AccountsConfig(AppConfig):
 
     name = "dashboard.accounts"
     label = "accounts"
+
+    def ready(self) -> None:
+        """Connect the audit of sessions."""
+        from dashboard.accounts import signals  # noqa: F401

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
+
+from dashboard.accounts import views
 
 app_name = "accounts"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("setup/<str:token>/", views.setup, name="setup"),
+    path("people/", views.people_list, name="people"),
+    path("people/new/", views.person_add, name="person-add"),
+    path("people/<int:pk>/", views.person, name="person"),
+    path("people/<int:pk>/end-sessions/", views.person_end_sessions, name="person-end-sessions"),
+    path("audit/", views.audit, name="audit"),
+    path("preferences/", views.preferences, name="preferences"),
+]

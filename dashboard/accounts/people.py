@@ -1,0 +1,100 @@
+"""What is done to people: adding, changing role, disabling, ending sessions, the first administrator."""
+
+from __future__ import annotations
+
+from secrets import token_urlsafe
+
+from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
+from django.contrib.sessions.models import Session
+from django.db import transaction
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+
+from dashboard.accounts.audit import record
+from dashboard.accounts.models import User
+from dashboard.accounts.permissions import ADMINISTRATOR
+
+SETUP_TOKEN = settings.STATE_DIR / "secrets" / "setup-link"
+
+
+class LastAdministrator(ValueError):
+    """Refused: nobody would be left who may add people."""
+
+
+def administrators() -> int:
+    """How many people may sign in as administrator."""
+    return User.objects.filter(role=ADMINISTRATOR, is_active=True).count()
+
+
+def add_person(*, actor: User | None, username: str, password: str, role: str, source_ip: str = "") -> User:
+    """Add a person who may sign in at once. Raises ValidationError for a weak password."""
+    person = User(username=username, role=role)
+    validate_password(password, person)
+    person.set_password(password)
+    with transaction.atomic():
+        person.save()
+        record(
+            actor=actor,
+            action="person.add",
+            phase="event",
+            object_kind="person",
+            object_key=str(person.pk),
+            object_name=username,
+            result="ok",
+            source_ip=source_ip,
+            detail={"role": role},
+        )
+    return person
+
+
+def change_person(*, actor: User, person: User, role: str, is_active: bool, source_ip: str = "") -> None:
+    """Set a person's role and whether they may sign in. A disabled person's sessions end at once."""
+    with transaction.atomic():
+        was = {"role": person.role, "is_active": person.is_active}
+        person.role, person.is_active = role, is_active
+        person.save(update_fields=["role", "is_active"])
+        if not administrators():
+            raise LastAdministrator
+        record(
+            actor=actor,
+            action="person.change",
+            phase="event",
+            object_kind="person",
+            object_key=str(person.pk),
+            object_name=person.username,
+            result="ok",
+            source_ip=source_ip,
+            detail={"before": was, "after": {"role": role, "is_active": is_active}},
+        )
+    if not is_active:
+        end_sessions(person)
+
+
+def end_sessions(person: User) -> int:
+    """Sign a person out everywhere; open pages and consoles follow within seconds. Returns how many ended."""
+    keys = [
+        session.session_key
+        for session in Session.objects.filter(expire_date__gt=timezone.now()).iterator()
+        if session.get_decoded().get("_auth_user_id") == str(person.pk)
+    ]
+    Session.objects.filter(session_key__in=keys).delete()
+    return len(keys)
+
+
+def setup_token() -> str:
+    """The one-time token with which the first administrator is made; "" once there is one."""
+    if administrators():
+        SETUP_TOKEN.unlink(missing_ok=True)
+        return ""
+    if not SETUP_TOKEN.exists():
+        SETUP_TOKEN.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        SETUP_TOKEN.touch(mode=0o600)
+        SETUP_TOKEN.write_text(token_urlsafe(32), encoding="utf-8")
+    return SETUP_TOKEN.read_text(encoding="utf-8").strip()
+
+
+def setup_token_fits(token: str) -> bool:
+    """Whether `token` may still make the first administrator."""
+    known = setup_token()
+    return bool(known) and constant_time_compare(known, token)

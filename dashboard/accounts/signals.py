@@ -1,0 +1,26 @@
+"""Audit entries for sign-in and sign-out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.dispatch import receiver
+from django.http import HttpRequest
+
+from dashboard.accounts.adapter import client_ip
+from dashboard.accounts.audit import record
+from dashboard.accounts.models import User
+
+
+@receiver(user_logged_in)
+def signed_in(sender: type[User], request: HttpRequest, user: User, **kwargs: Any) -> None:
+    """A session began."""
+    record(actor=user, action="session.start", phase="event", result="ok", source_ip=client_ip(request))
+
+
+@receiver(user_logged_out)
+def signed_out(sender: type[User], request: HttpRequest, user: User | None, **kwargs: Any) -> None:
+    """A session ended by its owner."""
+    if user is not None:
+        record(actor=user, action="session.end", phase="event", result="ok", source_ip=client_ip(request))

@@ -1,0 +1,134 @@
+"""Pages of people: set-up, people, audit log, preferences."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth import login
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+
+from dashboard.accounts import people
+from dashboard.accounts.adapter import client_ip
+from dashboard.accounts.decorators import need, public, signed_in
+from dashboard.accounts.forms import FirstAdministratorForm, PersonChangeForm, PersonForm, PreferencesForm
+from dashboard.accounts.models import AuditEntry, User
+from dashboard.accounts.permissions import ADMINISTRATOR
+
+BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+
+
+@public
+@never_cache
+@sensitive_post_parameters("password", "again")
+def setup(request: HttpRequest, token: str) -> HttpResponse:
+    """Make the first administrator by the one-time link that `make run` prints."""
+    if not people.setup_token_fits(token):
+        raise Http404
+    form = FirstAdministratorForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        person = people.add_person(
+            actor=None,
+            username=form.cleaned_data["username"],
+            password=form.cleaned_data["password"],
+            role=ADMINISTRATOR,
+            source_ip=client_ip(request),
+        )
+        people.setup_token()
+        login(request, person, backend=BACKEND)
+        return redirect("guests:list")
+    return render(request, "accounts/setup.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@need("people.manage")
+def people_list(request: HttpRequest) -> HttpResponse:
+    """Everybody, with role, last sign-in and whether they may sign in."""
+    everybody = User.objects.order_by("username")
+    return render(request, "accounts/people.html", {"people": everybody, "form": PersonForm()})
+
+
+@need("people.manage")
+@sensitive_post_parameters("password", "again")
+def person_add(request: HttpRequest) -> HttpResponse:
+    """Add a person."""
+    form = PersonForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        people.add_person(
+            actor=request.user,  # type: ignore[arg-type]
+            username=data["username"],
+            password=data["password"],
+            role=data["role"],
+            source_ip=client_ip(request),
+        )
+        messages.success(request, _("%(name)s may sign in now.") % {"name": data["username"]})
+        return redirect("accounts:people")
+    return render(request, "accounts/person_add.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@need("people.manage")
+def person(request: HttpRequest, pk: int) -> HttpResponse:
+    """Change a person's role, or keep them from signing in."""
+    someone = get_object_or_404(User, pk=pk)
+    form = PersonChangeForm(request.POST or None, instance=someone)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        someone.refresh_from_db()
+        try:
+            people.change_person(
+                actor=request.user,  # type: ignore[arg-type]
+                person=someone,
+                role=data["role"],
+                is_active=data["is_active"],
+                source_ip=client_ip(request),
+            )
+        except people.LastAdministrator:
+            form.add_error(None, _("This is the last administrator: make somebody else administrator first."))
+        else:
+            messages.success(request, _("%(name)s was changed.") % {"name": someone.username})
+            return redirect("accounts:people")
+    return render(
+        request, "accounts/person.html", {"form": form, "someone": someone}, status=422 if form.errors else 200
+    )
+
+
+@need("people.manage")
+@require_POST
+def person_end_sessions(request: HttpRequest, pk: int) -> HttpResponse:
+    """Sign a person out everywhere."""
+    someone = get_object_or_404(User, pk=pk)
+    ended = people.end_sessions(someone)
+    messages.success(request, ngettext("%(n)d session ended.", "%(n)d sessions ended.", ended) % {"n": ended})
+    return redirect("accounts:people")
+
+
+@need("audit.view")
+def audit(request: HttpRequest) -> HttpResponse:
+    """The audit log, newest first, searched by text."""
+    entries = AuditEntry.objects.all()
+    query = request.GET.get("q", "").strip()
+    for word in query.split():
+        entries = (
+            entries.filter(actor_name__icontains=word)
+            | entries.filter(object_name__icontains=word)
+            | entries.filter(action__icontains=word)
+            | entries.filter(host_name__icontains=word)
+        )
+    page = Paginator(entries, 50).get_page(request.GET.get("page"))
+    return render(request, "accounts/audit.html", {"page": page, "query": query})
+
+
+@signed_in
+def preferences(request: HttpRequest) -> HttpResponse:
+    """One's own language and theme."""
+    form = PreferencesForm(request.POST or None, instance=request.user)  # type: ignore[arg-type]
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        messages.success(request, _("Saved."))
+        return redirect("accounts:preferences")
+    return render(request, "accounts/preferences.html", {"form": form}, status=422 if form.errors else 200)
