@@ -1,0 +1,165 @@
+"""Connections lent to those who change things: few per host, opened when needed, at most four calls in flight on each."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dashboard.virt.connection import Connection, open_connection
+from dashboard.virt.errors import VirtError, virt_errors
+from dashboard.virt.uri import HostSpec
+
+CALLS_IN_FLIGHT = 4
+"""libvirtd stops reading from a client with five requests in flight; the fifth call would hang behind the others."""
+CONNECTIONS_PER_HOST = 4
+WAIT_SECONDS = 30.0
+IDLE_SECONDS = 120.0
+
+
+class _Slot:
+    """One connection and how many borrow it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.in_flight = 0
+        self.idle_since = time.monotonic()
+
+
+class _Host:
+    """The connections to one host as one spec describes it."""
+
+    def __init__(self, spec: HostSpec) -> None:
+        self.spec = spec
+        self.changed = threading.Condition()
+        self.slots: list[_Slot] = []
+        self.opening = 0
+        self.retired = False
+
+    def take(self, wait: float) -> _Slot:
+        """A connection with a free place: the least used one, else a new one, else wait for one."""
+        until = time.monotonic() + wait
+        with self.changed:
+            while not self.retired:
+                self._drop_dead()
+                free = [slot for slot in self.slots if slot.in_flight < CALLS_IN_FLIGHT]
+                if free:
+                    slot = min(free, key=lambda one: one.in_flight)
+                    slot.in_flight += 1
+                    return slot
+                if not self.opening and len(self.slots) < CONNECTIONS_PER_HOST:
+                    self.opening += 1
+                    break
+                if not self.changed.wait(until - time.monotonic()):
+                    raise VirtError("busy", f"all connections to this host were in use for {wait:g} s")
+            else:
+                raise VirtError("unreachable", "this host's connections have just been closed")
+        return self._open()
+
+    def _open(self) -> _Slot:
+        slot: _Slot | None = None
+        try:
+            slot = _Slot(open_connection(self.spec))
+            slot.in_flight = 1
+            return slot
+        finally:
+            with self.changed:
+                self.opening -= 1
+                if slot is not None:
+                    self.slots.append(slot)
+                self.changed.notify_all()
+
+    def give_back(self, slot: _Slot) -> None:
+        with self.changed:
+            slot.in_flight -= 1
+            slot.idle_since = time.monotonic()
+            unwanted = self._idle_too_long()
+            if self.retired and slot in self.slots and not slot.in_flight:
+                unwanted.append(slot)
+            self.slots = [one for one in self.slots if one not in unwanted]
+            self.changed.notify_all()
+        for one in unwanted:
+            one.connection.close()
+
+    def _idle_too_long(self) -> list[_Slot]:
+        """All but one may go when nobody has used them for a while."""
+        old = time.monotonic() - IDLE_SECONDS
+        idle = [one for one in self.slots if not one.in_flight and one.idle_since < old]
+        return idle[: max(0, len(self.slots) - 1)]
+
+    def _drop_dead(self) -> None:
+        for slot in [one for one in self.slots if not one.connection.alive()]:
+            self.slots.remove(slot)
+            threading.Thread(target=slot.connection.close, name=f"close-{self.spec.key}", daemon=True).start()
+
+    def retire(self) -> list[Connection]:
+        """Lend no more; the connections nobody uses. Those in use close when they are given back."""
+        with self.changed:
+            self.retired = True
+            unused = [one for one in self.slots if not one.in_flight]
+            self.slots = [one for one in self.slots if one.in_flight]
+            self.changed.notify_all()
+        return [one.connection for one in unused]
+
+
+class HostPool:
+    """The connections of one process. A fork makes a child without any: see `borrow`."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._lock = threading.Lock()
+        self._hosts: dict[str, _Host] = {}
+
+    @contextmanager
+    def borrow(self, spec: HostSpec, *, wait: float = WAIT_SECONDS) -> Iterator[Any]:
+        """Lend libvirt's connection object; libvirt's errors inside the block become VirtError.
+
+        A dead connection is replaced first. Raises VirtError: what `open_connection` raises, or busy after `wait` seconds.
+        """
+        host = self._host(spec)
+        slot = host.take(wait)
+        try:
+            with virt_errors():
+                yield slot.connection.conn
+        finally:
+            host.give_back(slot)
+
+    def forget(self, key: str) -> None:
+        """Close the connections of a host that is removed or whose credentials changed."""
+        with self._lock:
+            host = self._hosts.pop(key, None)
+        for connection in host.retire() if host else []:
+            connection.close()
+
+    def close(self) -> None:
+        """Close everything; for the end of the process and of tests."""
+        for key in list(self._hosts):
+            self.forget(key)
+
+    def _host(self, spec: HostSpec) -> _Host:
+        with self._lock:
+            host = self._hosts.get(spec.key)
+        if host is not None and host.spec != spec:
+            self.forget(spec.key)
+        with self._lock:
+            return self._hosts.setdefault(spec.key, _Host(spec))
+
+
+_pools: dict[int, HostPool] = {}
+_pools_lock = threading.Lock()
+
+
+def pool() -> HostPool:
+    """This process's pool."""
+    with _pools_lock:
+        return _pools.setdefault(os.getpid(), HostPool())
+
+
+@contextmanager
+def borrow(spec: HostSpec, *, wait: float = WAIT_SECONDS) -> Iterator[Any]:
+    """`pool().borrow(spec)`."""
+    with pool().borrow(spec, wait=wait) as conn:
+        yield conn
