@@ -1,0 +1,128 @@
+"""Hosts' credentials: encrypted in the database, files of mode 0600 in the state folder for as long as libvirt needs them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import cast
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+
+from dashboard.inventory.models import Host, Transport
+from dashboard.virt.errors import VirtError
+from dashboard.virt.uri import HostSpec
+from dashboard.virt.uri import Transport as SpecTransport
+
+FIELDS = ("private_key", "password", "ca", "client_cert", "client_key")
+
+
+def _fernet() -> MultiFernet:
+    return MultiFernet([Fernet(key.strip()) for key in settings.ENCRYPTION_KEYS])
+
+
+def load_secrets(host: Host) -> dict[str, str]:
+    """The host's secrets in clear, by field; {} if it has none. Never to be shown or logged.
+
+    Raises VirtError "auth" if they were encrypted with a key that is no longer in KVMWEB_ENCRYPTION_KEYS.
+    """
+    if not host.secrets:
+        return {}
+    try:
+        return cast("dict[str, str]", json.loads(_fernet().decrypt(host.secrets.encode())))
+    except InvalidToken as error:
+        raise VirtError("auth", "The stored credentials cannot be decrypted: enter them again.") from error
+
+
+def store_secrets(host: Host, **fields: str) -> None:
+    """Put secrets into `host.secrets` (not saved); fields not named keep their value, "" removes one."""
+    unknown = set(fields) - set(FIELDS)
+    if unknown:
+        raise KeyError(f"no such secret: {', '.join(sorted(unknown))}")
+    merged = {name: value for name, value in (load_secrets(host) | fields).items() if value}
+    host.secrets = _fernet().encrypt(json.dumps(merged).encode()).decode() if merged else ""
+
+
+def reencrypt(host: Host) -> None:
+    """Encrypt `host.secrets` with the newest key (not saved), so that older keys can be dropped."""
+    if host.secrets:
+        host.secrets = _fernet().rotate(host.secrets.encode()).decode()
+
+
+def folder_of(host: Host) -> Path:
+    """Where this host's files are."""
+    return Path(settings.STATE_DIR) / "hosts" / str(host.pk)
+
+
+def remove_files(host_id: int) -> None:
+    """Remove the files of a host that is no longer enrolled."""
+    shutil.rmtree(Path(settings.STATE_DIR) / "hosts" / str(host_id), ignore_errors=True)
+
+
+def spec_for(host: Host, *, folder: Path | None = None) -> HostSpec:
+    """How to reach `host`, its key, known hosts and certificates written as files (in `folder`, or its own).
+
+    Give `folder` for a host that is not saved yet. Raises VirtError ("host_key" for an SSH host without approved keys).
+    """
+    if folder is None and host.pk is None:
+        raise ValueError("a host that is not saved needs a folder")
+    transport = cast("SpecTransport", str(host.transport))
+    if host.transport == Transport.LOCAL:
+        socket = host.address if host.address.startswith("/") else settings.LIBVIRT_SOCKET
+        return HostSpec(key=_key(host), transport=transport, socket=socket)
+    if host.transport == Transport.TEST:
+        return HostSpec(key=_key(host), transport=transport, address=host.address)
+    if host.transport == Transport.SSH and not host.host_keys.strip():
+        raise VirtError("host_key", "No host key has been approved yet.")
+    secret = load_secrets(host)
+    place = folder or folder_of(host)
+    return HostSpec(
+        key=_key(host),
+        transport=transport,
+        address=host.address,
+        port=host.port,
+        user=host.user,
+        password=secret.get("password", ""),
+        key_file=_file(place / "id", _lines(secret.get("private_key", ""))),
+        known_hosts=_file(place / "known_hosts", _lines(host.host_keys)) if host.transport == Transport.SSH else "",
+        pki_dir=_pki(place, secret) if host.transport == Transport.TLS else "",
+    )
+
+
+def _key(host: Host) -> str:
+    """Names the host and this set of ways to reach it: a connection made with older ones is not used again."""
+    parts = (host.transport, host.address, host.port, host.user, host.secrets, host.host_keys)
+    return f"{host.pk or 'new'}:{hashlib.sha256(repr(parts).encode()).hexdigest()[:12]}"
+
+
+def _pki(place: Path, secret: dict[str, str]) -> str:
+    names = {"ca": "cacert.pem", "client_cert": "clientcert.pem", "client_key": "clientkey.pem"}
+    for field, name in names.items():
+        _file(place / "pki" / name, _lines(secret.get(field, "")))
+    return str(place / "pki")
+
+
+def _lines(text: str) -> str:
+    """Text as pasted into a form, with UNIX line ends and one at its end: OpenSSH refuses keys without."""
+    clean = text.replace("\r\n", "\n").strip()
+    return clean + "\n" if clean else ""
+
+
+def _file(path: Path, text: str) -> str:
+    """Have `text` in `path` with mode 0600 and return the path; "" and no file when there is no text."""
+    if not text:
+        path.unlink(missing_ok=True)
+        return ""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return str(path)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    fresh.replace(path)
+    return str(path)
