@@ -43,6 +43,9 @@ class AuditEntry(models.Model):
     class Meta:
         ordering: ClassVar[list[str]] = ["-at"]
 
+    def __str__(self) -> str:
+        return f"{self.actor_name} {self.action} {self.object_name}".strip()
+
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Insert; an entry that exists is never changed."""
         kwargs["force_insert"] = True

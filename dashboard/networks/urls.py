@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
+
+from dashboard.networks import views
 
 app_name = "networks"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [path("networks/", views.network_list, name="list")]

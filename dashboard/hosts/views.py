@@ -1,0 +1,104 @@
+"""Pages of hosts: list, one host with its checks, adding, approving a key, removing."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+
+from dashboard.accounts.access import can
+from dashboard.accounts.adapter import client_ip
+from dashboard.accounts.decorators import need
+from dashboard.hosts import enrol, queries
+from dashboard.hosts.forms import HostForm
+from dashboard.inventory.models import Host
+from dashboard.jobs.models import Job
+from dashboard.jobs.service import submit
+
+
+@need("host.view")
+def host_list(request: HttpRequest) -> HttpResponse:
+    """All hosts with state, size, and what their guests were promised."""
+    hosts = [{"host": host, "capacity": queries.capacity(host)} for host in queries.hosts_with_counts()]
+    return render(request, "hosts/list.html", {"hosts": hosts})
+
+
+@need("host.view")
+def host_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """One host: what it is, what it has and promised, guests, pools, networks, its last check."""
+    host = get_object_or_404(queries.hosts_with_counts(), pk=pk)
+    manages = can(request.user, "host.manage", host)
+    check = _last_check(host) if manages else None
+    context = {
+        "host": host,
+        "capacity": queries.capacity(host),
+        "guests": queries.guests_of(host)[:50],
+        "pools": host.pools.all() if can(request.user, "storage.view", host) else [],
+        "networks": host.networks.all() if can(request.user, "network.view", host) else [],
+        "manages": manages,
+        "check": check,
+        "host_keys": check.result.get("host_keys", []) if check else [],
+        "public_key": enrol.public_key(host) if manages else "",
+    }
+    return render(request, "hosts/detail.html", context)
+
+
+@need("host.manage")
+def host_checks(request: HttpRequest, pk: int) -> HttpResponse:
+    """The check panel of a host, fetched anew while its check runs."""
+    host = get_object_or_404(Host, pk=pk)
+    check = _last_check(host)
+    keys = check.result.get("host_keys", []) if check else []
+    return render(request, "hosts/_checks.html", {"host": host, "check": check, "host_keys": keys, "manages": True})
+
+
+@need("host.manage")
+@sensitive_post_parameters("password", "private_key", "client_key")
+def host_add(request: HttpRequest) -> HttpResponse:
+    """Add a host and start its check."""
+    form = HostForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        host = enrol.add_host(actor=request.user, data=form.cleaned_data, source_ip=client_ip(request))  # type: ignore[arg-type]
+        _start_check(request, host)
+        return redirect("hosts:detail", pk=host.pk)
+    return render(request, "hosts/add.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@need("host.manage")
+@require_POST
+def host_approve_key(request: HttpRequest, pk: int) -> HttpResponse:
+    """Pin the host keys that the last check showed and the person has compared."""
+    host = get_object_or_404(Host, pk=pk)
+    check = _last_check(host)
+    seen = {key["fingerprint"]: key["line"] for key in (check.result.get("host_keys", []) if check else [])}
+    approved = [seen[fingerprint] for fingerprint in request.POST.getlist("fingerprint") if fingerprint in seen]
+    if not approved:
+        messages.error(request, _("These are not the keys of the last check: check again and compare them."))
+        return redirect("hosts:detail", pk=pk)
+    enrol.approve_host_keys(actor=request.user, host=host, lines=approved, source_ip=client_ip(request))  # type: ignore[arg-type]
+    _start_check(request, host)
+    return redirect("hosts:detail", pk=pk)
+
+
+@need("host.manage")
+@require_POST
+def host_remove(request: HttpRequest, pk: int) -> HttpResponse:
+    """Forget a host; the machine itself and its guests stay as they are."""
+    host = get_object_or_404(Host, pk=pk)
+    if request.POST.get("name", "").strip() != host.name:
+        messages.error(request, _("Type the host's name to remove it."))
+        return redirect("hosts:detail", pk=pk)
+    enrol.remove_host(actor=request.user, host=host, source_ip=client_ip(request))  # type: ignore[arg-type]
+    messages.success(request, _("%(name)s was removed from here. Its guests run on.") % {"name": host.name})
+    return redirect("hosts:list")
+
+
+def _start_check(request: HttpRequest, host: Host) -> None:
+    submit(user=request.user, operation="host.check", target=host, params={}, source_ip=client_ip(request))  # type: ignore[arg-type]
+
+
+def _last_check(host: Host) -> Job | None:
+    return Job.objects.filter(operation="host.check", object_key=str(host.pk)).order_by("-created_at").first()
