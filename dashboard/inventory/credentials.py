@@ -70,18 +70,18 @@ def spec_for(host: Host, *, folder: Path | None = None) -> HostSpec:
     """
     if folder is None and host.pk is None:
         raise ValueError("a host that is not saved needs a folder")
-    transport = cast("SpecTransport", str(host.transport))
+    key, transport = str(host.pk or "new"), cast("SpecTransport", str(host.transport))
     if host.transport == Transport.LOCAL:
         socket = host.address if host.address.startswith("/") else settings.LIBVIRT_SOCKET
-        return HostSpec(key=_key(host), transport=transport, socket=socket)
+        return HostSpec(key=key, transport=transport, socket=socket)
     if host.transport == Transport.TEST:
-        return HostSpec(key=_key(host), transport=transport, address=host.address)
+        return HostSpec(key=key, transport=transport, address=host.address)
     if host.transport == Transport.SSH and not host.host_keys.strip():
         raise VirtError("host_key", "No host key has been approved yet.")
     secret = load_secrets(host)
-    place = folder or folder_of(host)
+    place = folder or _place(host)
     return HostSpec(
-        key=_key(host),
+        key=key,
         transport=transport,
         address=host.address,
         port=host.port,
@@ -93,10 +93,17 @@ def spec_for(host: Host, *, folder: Path | None = None) -> HostSpec:
     )
 
 
-def _key(host: Host) -> str:
-    """Names the host and this set of ways to reach it: a connection made with older ones is not used again."""
-    parts = (host.transport, host.address, host.port, host.user, host.secrets, host.host_keys)
-    return f"{host.pk or 'new'}:{hashlib.sha256(repr(parts).encode()).hexdigest()[:12]}"
+def _place(host: Host) -> Path:
+    """A folder for this set of credentials: new ones make a different spec, so no connection made with older ones is
+    used again. Folders of older sets go."""
+    digest = hashlib.sha256(f"{host.secrets}|{host.host_keys}".encode()).hexdigest()[:16]
+    place = folder_of(host) / digest
+    if not place.exists():
+        place.mkdir(parents=True, mode=0o700, exist_ok=True)
+        for other in folder_of(host).iterdir():
+            if other != place:
+                shutil.rmtree(other, ignore_errors=True)
+    return place
 
 
 def _pki(place: Path, secret: dict[str, str]) -> str:

@@ -44,7 +44,9 @@ class Host(models.Model):
 
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.NEW)
     status_text = models.TextField(blank=True, default="")
-    """Why it is not live, in plain words."""
+    """Why it is not live, in plain words: a msgid of `virt.errors.MESSAGES` or of the monitor."""
+    status_detail = models.TextField(blank=True, default="")
+    """libvirt's own words for it."""
     last_seen = models.DateTimeField(null=True, blank=True)
     connected_at = models.DateTimeField(null=True, blank=True)
     generation = models.BigIntegerField(default=0)

@@ -60,7 +60,7 @@ def guest_row(guest: Guest, metrics: list[Any] | None = None) -> Row:
 
 
 def host_row(host: Host) -> Row:
-    """One host. Memory in KiB; `facts` stay in the database."""
+    """One host. Memory in KiB. `status_text` is a msgid: whoever shows it translates it; `facts` stay in the database."""
     return {
         "id": host.pk,
         "name": host.name,
@@ -68,8 +68,8 @@ def host_row(host: Host) -> Row:
         "address": host.address,
         "enabled": host.enabled,
         "status": host.status,
-        "status_label": str(Host.Status(host.status).label),
         "status_text": host.status_text,
+        "status_detail": host.status_detail,
         "last_seen": epoch_ms(host.last_seen),
         "connected_at": epoch_ms(host.connected_at),
         "generation": host.generation,

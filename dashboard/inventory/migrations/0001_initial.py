@@ -26,6 +26,7 @@ class Migration(migrations.Migration):
                 ('enabled', models.BooleanField(default=True)),
                 ('status', models.CharField(choices=[('new', 'Not checked yet'), ('connecting', 'Connecting'), ('live', 'Live'), ('down', 'Unreachable'), ('untrusted', 'Host key changed'), ('disabled', 'Disabled')], default='new', max_length=16)),
                 ('status_text', models.TextField(blank=True, default='')),
+                ('status_detail', models.TextField(blank=True, default='')),
                 ('last_seen', models.DateTimeField(blank=True, null=True)),
                 ('connected_at', models.DateTimeField(blank=True, null=True)),
                 ('generation', models.BigIntegerField(default=0)),
