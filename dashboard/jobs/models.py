@@ -29,8 +29,9 @@ class Job(models.Model):
     ACTIVE: ClassVar[tuple[str, ...]] = (State.QUEUED, State.RUNNING, State.UNDOING)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    idempotency_key = models.CharField(max_length=128, null=True, blank=True)
+    idempotency_key = models.CharField(max_length=128, null=True, blank=True)  # noqa: DJ001 - unique where given
     operation = models.CharField(max_length=64)
+    queue = models.CharField(max_length=16, default="actions")
     host = models.ForeignKey(Host, null=True, on_delete=models.SET_NULL, related_name="jobs")
     host_name = models.CharField(max_length=63, blank=True, default="")
     object_kind = models.CharField(max_length=16, blank=True, default="")
@@ -54,19 +55,26 @@ class Job(models.Model):
     progress = models.FloatField(null=True)
     """0 to 1; None: not known."""
     message = models.CharField(max_length=255, blank=True, default="")
+    """English; a translation's key where it has one, as are `error`, `steps`, `leftovers` and the log's lines."""
+    message_values = models.JSONField(default=dict)
     error_code = models.CharField(max_length=32, blank=True, default="")
     error = models.TextField(blank=True, default="")
     """In plain words, what to do."""
+    error_values = models.JSONField(default=dict)
     error_detail = models.TextField(blank=True, default="")
     """libvirt's own words."""
     leftovers = models.JSONField(default=list)
-    """What undo could not remove, one line each; makes the job need attention."""
+    """What undo could not remove, [text, values] each; makes the job need attention."""
     result = models.JSONField(default=dict)
     """What the operation found or made, for the page ({"uuid": …}, check results, …)."""
 
     attempt = models.PositiveIntegerField(default=0)
     """Fencing number: a writer with an older one writes nothing."""
+    holder = models.CharField(max_length=128, blank=True, default="")
+    """Which worker process holds it (see `lease.ME`); empty: handed over or never held."""
     lease_until = models.DateTimeField(null=True)
+    crashes = models.PositiveIntegerField(default=0)
+    """How often its worker died at this very step."""
     cancel_requested = models.BooleanField(default=False)
     rung_at = models.DateTimeField(null=True)
 
@@ -104,6 +112,11 @@ class JobLine(models.Model):
     level = models.CharField(max_length=8, default="info")
     """info, warning or error"""
     text = models.TextField()
+    """English; the key of its translation where it has one."""
+    values = models.JSONField(default=dict)
 
     class Meta:
         ordering: ClassVar[list[str]] = ["id"]
+
+    def __str__(self) -> str:
+        return self.text

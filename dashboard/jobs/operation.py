@@ -31,12 +31,18 @@ class NoParams(Params):
 
 @dataclass(frozen=True)
 class Step:
-    """One check-then-act step: running it twice is harmless. `undo` takes back what `do` may have done, even half."""
+    """One check-then-act step: running it twice is harmless. `undo` takes back what `do` may have done, even half.
+
+    `undo` also runs when `do` found another's thing in its place: record in the plan what is yours
+    (`ctx.keep(volume_begun=True)` before making it) and take back only that.
+    """
 
     name: str
     label: Text
     do: Callable[[Context], None]
     undo: Callable[[Context], None] | None = None
+    deadline: float = 300.0
+    """Seconds after which `do` or `undo` counts as hung: its thread is given up and the job undone without it."""
 
 
 def _nothing(target: Any, params: Any) -> dict[str, Any]:
@@ -73,6 +79,8 @@ class Operation:
     """(target, params) → names fixed before the first side effect (UUIDs, MACs, volume names). JSON-able."""
     locks: bool = True
     """One active locking job per target. False for what changes nothing or may run beside others (key combinations)."""
+    lock_for: Callable[[Any, Any], str] | None = None
+    """(target, params) → what it locks in place of its target ("guest-name:3:web1" while creating); "" locks nothing."""
     queue: Literal["actions", "slow"] = "actions"
     cancellable: bool = False
     """Cancel is honoured between steps and wherever `ctx.check()` is called; what was done is then undone."""

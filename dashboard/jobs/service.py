@@ -1,0 +1,186 @@
+"""The way in: a wish becomes a job row (the truth), its audit entry and a ring at the door; or one exact error."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from dashboard.accounts import audit
+from dashboard.accounts.access import can
+from dashboard.accounts.models import User
+from dashboard.inventory.models import Host
+from dashboard.jobs import doorbell, news
+from dashboard.jobs.errors import Denied, HostNotLive, Invalid, Locked, NotCancellable, Refused
+from dashboard.jobs.models import Job
+from dashboard.jobs.operation import OPERATIONS, Operation, Params
+from dashboard.jobs.rows import cancellable
+from dashboard.jobs.targets import Described, Target, describe, find, lock_of
+from dashboard.jobs.wording import english, validate
+
+logger = logging.getLogger(__name__)
+
+KEY_LENGTH = 128
+
+
+def submit(
+    *,
+    user: User,
+    operation: str,
+    target: Target = None,
+    params: dict[str, Any] | Params | None = None,
+    idempotency_key: str | None = None,
+    source_ip: str = "",
+    host: Host | None = None,
+) -> Job:
+    """Make a job of the wish and ring for it.
+
+    Raises KeyError for an operation that there is not, Denied, Invalid (errors by field), HostNotLive, Locked (its
+    `.job` is the active one) or Refused. The same `idempotency_key` of the same person gives the same job again.
+    `host` is for operations without a target that concern a host all the same.
+    """
+    declared = OPERATIONS[operation]
+    facts = describe(target, host)
+    if not can(user, declared.permission, target or host):
+        _note_denied(declared, facts, user, source_ip)
+        raise Denied
+    if (former := _former(user, idempotency_key, declared, facts)) is not None:
+        return former
+    typed, errors = validate(declared, {} if params is None else params)
+    if typed is None:
+        raise Invalid(errors)
+    if facts.host is not None and not declared.offline and facts.host.status != Host.Status.LIVE:
+        raise HostNotLive(facts.host)
+    lock = lock_of(declared, target, typed)
+    if lock and (holder := Job.objects.filter(lock=lock, state__in=Job.ACTIVE).first()):
+        raise Locked(holder)
+    if (reason := declared.refuse(target, typed)) is not None:
+        raise Refused(reason)
+    if found := declared.check(user, target, typed):
+        raise Invalid({field: [str(text) for text in texts] for field, texts in found.items()})
+    job = _row(declared, facts, target, typed)
+    job.lock, job.idempotency_key, job.source_ip = lock, idempotency_key, source_ip[:64]
+    job.created_by, job.created_by_name = user, user.get_username()
+    return _insert(job, declared, facts)
+
+
+def _row(declared: Operation, facts: Described, target: Target, typed: Params) -> Job:
+    return Job(
+        operation=declared.name,
+        queue=declared.queue,
+        host=facts.host,
+        host_name=facts.host.name if facts.host else "",
+        object_kind=facts.kind,
+        object_key=facts.key,
+        object_name=facts.name,
+        params=typed.model_dump(mode="json"),
+        plan=declared.plan(target, typed),
+        virsh=declared.virsh(target, typed),
+        steps=[english(step.label) for step in declared.steps],
+        # The row and its ring go together; a ring that fails is repeated by the reconciler once this is old enough.
+        rung_at=timezone.now(),
+    )
+
+
+def _insert(job: Job, declared: Operation, facts: Described) -> Job:
+    """Write the row and its audit entry; ring when they are committed. The indexes decide between two at once."""
+    try:
+        with transaction.atomic():
+            job.save(force_insert=True)
+            news.note(job, "start")
+            transaction.on_commit(partial(_announce, job), robust=True)
+    except IntegrityError:
+        if job.created_by and (former := _former(job.created_by, job.idempotency_key, declared, facts)) is not None:
+            return former
+        holder = Job.objects.filter(lock=job.lock, state__in=Job.ACTIVE).first() if job.lock else None
+        if holder is None:
+            raise
+        raise Locked(holder) from None
+    return job
+
+
+def _announce(job: Job) -> None:
+    doorbell.ring(str(job.pk), job.queue)
+    news.tell(job)
+
+
+def _former(user: User, key: str | None, declared: Operation, facts: Described) -> Job | None:
+    """The job that this person already made with this key; a key used for something else is an error."""
+    if not key:
+        return None
+    if len(key) > KEY_LENGTH:
+        raise Invalid({"": [_("The idempotency key is longer than 128 characters.")]})
+    former = Job.objects.filter(created_by=user, idempotency_key=key).first()
+    if former is None:
+        return None
+    if (former.operation, former.object_kind, former.object_key) != (declared.name, facts.kind, facts.key):
+        raise Invalid({"": [_("This idempotency key was used for another job.")]})
+    return former
+
+
+def _note_denied(declared: Operation, facts: Described, user: User, source_ip: str) -> None:
+    audit.record(
+        actor=user if user.is_authenticated else None,
+        action=declared.name,
+        phase="denied",
+        object_kind=facts.kind,
+        object_key=facts.key,
+        object_name=facts.name,
+        host_name=facts.host.name if facts.host else "",
+        source_ip=source_ip,
+    )
+
+
+def visible_to(user: User, job: Job) -> bool:
+    """Whether the person may see the job: their own, or everybody's with job.view."""
+    return job.created_by_id == user.pk or can(user, "job.view", job)
+
+
+def cancel(user: User, job: Job) -> Job:
+    """Ask the job to stop. One that waits ends at once; a running one stops at the next safe place and undoes.
+
+    Raises Denied or NotCancellable.
+    """
+    declared = OPERATIONS.get(job.operation)
+    if declared is None or not visible_to(user, job) or not can(user, declared.permission, job):
+        raise Denied
+    with transaction.atomic():
+        waiting = Job.objects.filter(pk=job.pk, state=Job.State.QUEUED)
+        ended = waiting.update(
+            state=Job.State.CANCELLED, error_code="cancelled", cancel_requested=True, finished_at=Now()
+        )
+        if ended:
+            job.refresh_from_db()
+            news.note(job, "end", str(job.state))
+    if not ended:
+        job.refresh_from_db()
+        if not cancellable(job):
+            raise NotCancellable
+        Job.objects.filter(pk=job.pk, state=Job.State.RUNNING).update(cancel_requested=True)
+        job.refresh_from_db()
+    news.tell(job)
+    return job
+
+
+def retry(user: User, job: Job, *, source_ip: str = "") -> Job:
+    """Submit a finished job's operation once more, with its parameters, on its object as it is now.
+
+    Raises what `submit` raises, and Refused when the job is active, did succeed, or its object is gone.
+    """
+    if not visible_to(user, job):
+        raise Denied
+    if job.state in (*Job.ACTIVE, Job.State.SUCCEEDED):
+        raise Refused(_("Only a job that failed or was cancelled can be tried again."))
+    if job.operation not in OPERATIONS:
+        raise Refused(_("This version no longer knows the operation."))
+    target = find(job.object_kind, job.object_key, job.host_id) if job.object_kind else None
+    if job.object_kind and target is None:
+        raise Refused(_("What it was about is no longer there."))
+    return submit(
+        user=user, operation=job.operation, target=target, params=job.params, source_ip=source_ip, host=job.host
+    )
