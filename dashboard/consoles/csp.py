@@ -1,0 +1,9 @@
+"""The Content-Security-Policy of pages with a terminal."""
+
+from __future__ import annotations
+
+from csp.constants import SELF, UNSAFE_INLINE
+from csp.decorators import csp_update
+
+terminal_page = csp_update({"style-src-elem": [SELF, UNSAFE_INLINE]})
+"""Decorator for views that show a serial line: xterm.js makes its own <style> elements and knows no nonce."""
