@@ -1,1 +1,1 @@
-"""Typed views onto libvirt XML, edited in place so that nothing unknown is lost."""
+"""libvirt XML: one hardened parser, typed views that edit in place, and the documents that kvmweb itself makes."""
