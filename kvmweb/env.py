@@ -41,6 +41,7 @@ def declare(name: str, default: str, kind: Literal["text", "bool", "int", "path"
 
 declare("KVMWEB_LISTEN", "127.0.0.1:8000", "text", "Address and port of the one port that everything goes through.")
 declare("KVMWEB_PUBLIC_URL", "", "text", "Address people type, when kvmweb is behind another proxy (https://vm.example.org). Empty: http:// and KVMWEB_LISTEN.")
+declare("KVMWEB_TRUSTED_PROXIES", "", "text", "Addresses or networks, comma-separated, of the proxy before kvmweb whose X-Forwarded-For names the visitor.")
 declare("KVMWEB_STATE_DIR", "var", "path", "Folder of the database, sockets, secrets and logs. A relative path is below the checkout.")
 declare("KVMWEB_DATABASE_URL", "", "secret", "postgresql://user:password@host:port/name. Empty: SQLite in the state folder.")
 declare("KVMWEB_REDIS_URL", "", "secret", "redis://… or unix:///path of a Redis of your own. Empty: a private Redis on a UNIX socket in the state folder.")
