@@ -14,3 +14,6 @@ class GuestNotes(models.Model):
     text = models.TextField(blank=True, default="")
     changed_at = models.DateTimeField(auto_now=True)
     changed_by = models.CharField(max_length=150, blank=True, default="")
+
+    def __str__(self) -> str:
+        return self.text[:60]

@@ -1,0 +1,209 @@
+"""What a guest is called and how it is described: name, title, description, tags, autostart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from lxml import etree
+from pydantic import AfterValidator
+
+from dashboard.guests.operations.common import (
+    NEEDS_OFF,
+    by_state,
+    first_of,
+    nothing_saved,
+    persistent_only,
+    virsh,
+    virsh_word,
+)
+from dashboard.inventory.models import Guest
+from dashboard.jobs.operation import Operation, Params, Step, Text, register
+from dashboard.virt import change
+from dashboard.virt.xml.domain import KVMWEB, Domain, fill
+from dashboard.virt.xml.parse import to_text
+from dashboard.virt.xml.text import valid_description, valid_name, valid_tags, valid_title
+
+if TYPE_CHECKING:
+    from dashboard.accounts.models import User
+    from dashboard.jobs.context import Context
+
+
+def _rule(check: Callable[[Any], Any], message: Promise) -> AfterValidator:
+    """A validator of `virt`, with our translated sentence instead of its own."""
+
+    def validate(value: Any) -> Any:
+        try:
+            return check(value)
+        except ValueError as error:
+            raise ValueError(message) from error
+
+    return AfterValidator(validate)
+
+
+NAME_RULE = _(
+    "Use 1 to 63 letters, digits, dots, dashes or underscores; begin with a letter or digit, do not end with a dot."
+)
+TITLE_RULE = _("Use one line of at most 255 characters.")
+DESCRIPTION_RULE = _("Use at most 64 KiB of plain text, without control characters.")
+TAGS_RULE = _("Use up to 32 tags, each one word of at most 50 letters, digits, dots, dashes, colons or underscores.")
+
+GoodName = Annotated[str, _rule(valid_name, NAME_RULE)]
+GoodTitle = Annotated[str, _rule(valid_title, TITLE_RULE)]
+GoodDescription = Annotated[str, _rule(valid_description, DESCRIPTION_RULE)]
+GoodTags = Annotated[tuple[str, ...], _rule(valid_tags, TAGS_RULE)]
+
+
+class RenameParams(Params):
+    """The new name."""
+
+    name: GoodName
+
+
+class TitleParams(Params):
+    """The new title; empty removes it."""
+
+    title: GoodTitle = ""
+
+
+class DescriptionParams(Params):
+    """The new description; empty removes it."""
+
+    description: GoodDescription = ""
+
+
+class TagsParams(Params):
+    """All tags that the guest shall have."""
+
+    tags: GoodTags = ()
+
+
+class AutostartParams(Params):
+    """Whether it starts with its host."""
+
+    enabled: bool
+
+
+def name_taken(host_id: int, name: str) -> Text | None:
+    """Why a guest of this host cannot get `name`, or None."""
+    if Guest.objects.filter(host_id=host_id, name=name).exists():
+        return _("This host has a machine of this name already.")
+    return None
+
+
+def _check_rename(user: User, guest: Guest, params: RenameParams) -> dict[str, list[Text]]:
+    if params.name == guest.name:
+        return {"name": [_("That is its name already.")]}
+    taken = name_taken(guest.host_id, params.name)
+    return {"name": [taken]} if taken else {}
+
+
+def _rename(context: Context) -> None:
+    change.rename(context.conn, context.uuid, context.params.name)
+    context.ask("guest", context.uuid)
+
+
+def _set_title(context: Context) -> None:
+    change.set_title(context.conn, context.uuid, context.params.title)
+    context.ask("guest", context.uuid)
+
+
+def _set_description(context: Context) -> None:
+    change.set_description(context.conn, context.uuid, context.params.description)
+    context.ask("guest", context.uuid)
+
+
+def _set_tags(context: Context) -> None:
+    change.set_tags(context.conn, context.uuid, context.params.tags)
+    context.ask("guest", context.uuid)
+
+
+def _set_autostart(context: Context) -> None:
+    change.set_autostart(context.conn, context.uuid, context.params.enabled)
+    context.ask("guest", context.uuid)  # libvirt tells nobody of this change
+
+
+def _where(guest: Guest) -> list[str]:
+    """Which of its definitions change: the stored one, and the running one when there is one."""
+    stored = ["--config"] if guest.persistent else []
+    return stored if guest.state == "shutoff" else [*stored, "--live"]
+
+
+def _autostart_line(guest: Guest, params: AutostartParams) -> str:
+    return virsh("autostart", virsh_word(guest), *([] if params.enabled else ["--disable"]))
+
+
+def _tags_line(guest: Guest, params: TagsParams) -> str:
+    """kvmweb's metadata as it will be; what it says of the job that made the guest stays."""
+    root = etree.Element("guest")
+    fill(root, tags=params.tags, job=Domain.parse(guest.xml).job if guest.xml else "")
+    for element in root.iter():
+        element.tag = etree.QName(element).localname  # virsh adds the namespace itself
+    etree.cleanup_namespaces(root)
+    what = ["--set", to_text(root)] if len(root) else ["--remove"]
+    return virsh("metadata", virsh_word(guest), *_where(guest), KVMWEB, "--key", "kvmweb", *what)
+
+
+def _register(
+    name: str, label: Text, step: Step, params: type[Params], virsh_line: Any, icon: str, **more: Any
+) -> None:
+    register(
+        Operation(
+            name=name,
+            label=label,
+            permission="guest.change",
+            target="guest",
+            params=params,
+            steps=[step],
+            virsh=virsh_line,
+            icon=icon,
+            **more,
+        )
+    )
+
+
+_register(
+    "guest.rename",
+    _("Rename"),
+    Step("rename", _("Change its name"), _rename),
+    RenameParams,
+    lambda guest, params: virsh("domrename", virsh_word(guest), params.name),
+    "pencil",
+    refuse=first_of(by_state(NEEDS_OFF), persistent_only, nothing_saved),
+    check=_check_rename,
+)
+_register(
+    "guest.title",
+    _("Change title"),
+    Step("title", _("Change its title"), _set_title),
+    TitleParams,
+    lambda guest, params: virsh("desc", virsh_word(guest), *_where(guest), "--title", "--new-desc", params.title),
+    "file-text",
+)
+_register(
+    "guest.description",
+    _("Change description"),
+    Step("description", _("Change its description"), _set_description),
+    DescriptionParams,
+    lambda guest, params: virsh("desc", virsh_word(guest), *_where(guest), "--new-desc", params.description),
+    "notebook-pen",
+)
+_register(
+    "guest.tags",
+    _("Change tags"),
+    Step("tags", _("Change its tags"), _set_tags),
+    TagsParams,
+    _tags_line,
+    "tag",
+)
+_register(
+    "guest.autostart",
+    _("Start with the host"),
+    Step("autostart", _("Change whether it starts with its host"), _set_autostart),
+    AutostartParams,
+    _autostart_line,
+    "sun",
+    refuse=persistent_only,
+)
