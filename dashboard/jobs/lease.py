@@ -47,7 +47,9 @@ def _start_time(pid: int) -> str:
     except OSError:
         return ""
     words = stat.rpartition(")")[2].split()
-    return "" if words[0] in "ZX" else words[19]
+    if words[0] in "ZX" and len(list(Path(f"/proc/{pid}/task").glob("*"))) < 2:
+        return ""
+    return words[19]
 
 
 def _this_machine() -> str:

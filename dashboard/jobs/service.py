@@ -105,8 +105,8 @@ def _insert(job: Job, declared: Operation, facts: Described) -> Job:
 
 
 def _announce(job: Job) -> None:
+    news.tell(job)  # first, so that no page hears "waiting" after "running"
     doorbell.ring(str(job.pk), job.queue)
-    news.tell(job)
 
 
 def _former(user: User, key: str | None, declared: Operation, facts: Described) -> Job | None:
@@ -157,13 +157,14 @@ def cancel(user: User, job: Job) -> Job:
         if ended:
             job.refresh_from_db()
             news.note(job, "end", str(job.state))
-    if not ended:
-        job.refresh_from_db()
-        if not cancellable(job):
-            raise NotCancellable
-        Job.objects.filter(pk=job.pk, state=Job.State.RUNNING).update(cancel_requested=True)
-        job.refresh_from_db()
-    news.tell(job)
+    if ended:
+        news.tell(job)
+        return job
+    job.refresh_from_db()
+    if not cancellable(job):
+        raise NotCancellable
+    Job.objects.filter(pk=job.pk, state=Job.State.RUNNING).update(cancel_requested=True)
+    job.refresh_from_db()  # its worker tells the pages: two who tell could get out of order
     return job
 
 

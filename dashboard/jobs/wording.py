@@ -44,14 +44,15 @@ def english(text: Text) -> str:
 
 
 def spoken(text: str, values: dict[str, Any] | None = None) -> str:
-    """A kept text in the active language, with its values filled in."""
+    """A kept text in the active language, with its values filled in; values named "…_text" are kept texts themselves."""
     if not text:
         return ""
     translated = gettext(text)
     if not values:
         return translated
+    own = {name: gettext(value) % values if name.endswith("_text") else value for name, value in values.items()}
     try:
-        return translated % values
+        return translated % own
     except (KeyError, TypeError, ValueError):
         return f"{translated} {values}"
 

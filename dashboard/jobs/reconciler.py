@@ -1,0 +1,71 @@
+"""Finds jobs that nobody works on, whatever was lost on the way, and rings for them. Several may run at once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+import redis
+from django.conf import settings
+from django.db import Error as DatabaseFailure
+from django.db import close_old_connections
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from dashboard.jobs import doorbell, lease
+from dashboard.jobs.models import Job
+
+logger = logging.getLogger(__name__)
+
+EVERY = 3.0
+RUNG_LATELY = 3.0
+"""Seconds in which a ring that was heard starts a job on an idle worker."""
+BATCH = 200
+QUEUES = ("actions", "slow")
+
+
+def serve(stop: threading.Event, free: Callable[[str], bool]) -> None:
+    """Look at once, then every few seconds, until `stop`. `free` says whether this worker could start a job of a queue."""
+    client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2)
+    while True:
+        try:
+            look(client, free)
+        except DatabaseFailure:
+            logger.exception("the job table cannot be read; trying again")
+        except redis.RedisError as error:
+            logger.warning("Redis is away, waiting jobs are rung for later: %s", error)
+        finally:
+            close_old_connections()
+        if stop.wait(EVERY):
+            return
+
+
+def look(client: redis.Redis, free: Callable[[str], bool]) -> int:
+    """Ring for the jobs that wait unheard, or whose worker is gone; returns how many."""
+    bury_the_dead()
+    rung = 0
+    for queue in QUEUES:
+        waiting = Job.objects.filter(lease.claimable(), queue=queue)
+        silent = Q(rung_at__isnull=True) | Q(rung_at__lt=Now() - timedelta(seconds=RUNG_LATELY))
+        due = list(waiting.filter(silent).order_by("created_at").values_list("pk", flat=True)[:BATCH])
+        if not due or not free(queue):
+            continue
+        # Rings that still stand in the queue need no second one; a thousand waiting jobs would drown in rings.
+        unheard = waiting.count() - int(client.llen(queue))  # type: ignore[arg-type]
+        for job_id in due[: max(0, unheard)]:
+            if not doorbell.ring(str(job_id), queue):
+                return rung
+            Job.objects.filter(pk=job_id).update(rung_at=Now())
+            rung += 1
+    return rung
+
+
+def bury_the_dead() -> None:
+    """End the leases of worker processes of this machine that are gone for certain, without waiting for them to lapse."""
+    living = Job.objects.filter(state__in=(Job.State.RUNNING, Job.State.UNDOING), lease_until__gte=Now())
+    for holder in set(living.exclude(holder="").values_list("holder", flat=True)):
+        if lease.surely_dead(holder):
+            lapsed = living.filter(holder=holder).update(lease_until=Now() - timedelta(seconds=1), rung_at=None)
+            logger.warning("a worker has died; %s of its jobs are taken over", lapsed)

@@ -1,0 +1,58 @@
+"""Life of a worker process: starts the keeper and the reconciler, and hands jobs over when it is told to end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import Any
+
+from celery.signals import worker_ready, worker_shutting_down
+from django.db import Error as DatabaseFailure
+
+from dashboard.jobs import context, doorbell, hands, keeper, reconciler
+from dashboard.jobs.lease import clock
+
+logger = logging.getLogger(__name__)
+
+GRACE = 3.0
+"""Seconds that running steps get to reach a safe place; whoever supervises us kills after five."""
+CELERY_GRACE = 1.5
+
+
+@worker_ready.connect
+def begin(sender: Any, **kwargs: Any) -> None:
+    """Start what runs beside the jobs."""
+    threads = int(getattr(sender.controller, "concurrency", 16) or 16)
+    queues = set(sender.app.amqp.queues.consume_from)
+    hands.reserve(threads if queues == {"slow"} else max(1, threads // 2))
+    stop = context.leaving
+    threading.Thread(target=keeper.serve, args=(stop,), name="keeper", daemon=True).start()
+    threading.Thread(target=reconciler.serve, args=(stop, hands.free), name="reconciler", daemon=True).start()
+
+
+@worker_shutting_down.connect
+def leave(**kwargs: Any) -> None:
+    """Told to end: jobs stop at the next safe place and are handed over."""
+    if not context.leaving.is_set():
+        context.leaving.set()
+        threading.Thread(target=_see_off, name="leaving", daemon=True).start()
+
+
+def _see_off() -> None:
+    """Wait for the jobs, hand over those in the middle of a call, and end the process whatever still hangs in it."""
+    until = clock() + GRACE
+    pause = threading.Event()
+    while keeper.holds() and clock() < until:
+        pause.wait(0.05)
+    for hold in keeper.holds():
+        logger.warning("job %s: handed over in the middle of a step", hold.job.pk)
+        try:
+            hold.release()
+        except DatabaseFailure:
+            logger.exception("job %s: not handed over; its lease lapses", hold.job.pk)
+        else:
+            doorbell.ring(str(hold.job.pk), hold.job.queue)
+    if not keeper.holds():
+        pause.wait(CELERY_GRACE)
+    os._exit(0)
