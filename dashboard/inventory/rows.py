@@ -22,7 +22,7 @@ def shown_state(guest: Guest) -> str:
 
 def io_error(guest: Guest) -> bool:
     """Whether the guest is in trouble with a disk: paused by it, or told by an event since it started."""
-    return bool(guest.facts.get("io_error")) or guest.reason in ("ioerror", "io_error", "io-error")
+    return bool(guest.facts.get("io_error")) or guest.reason == "I/O error"
 
 
 def guest_row(guest: Guest, metrics: list[Any] | None = None) -> Row:
