@@ -10,3 +10,7 @@ class HostsConfig(AppConfig):
 
     name = "dashboard.hosts"
     label = "hosts"
+
+    def ready(self) -> None:
+        """Declare what is done to hosts."""
+        from dashboard.hosts import operations  # noqa: F401

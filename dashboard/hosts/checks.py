@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from dashboard.inventory.models import Host, Transport
+from dashboard.jobs.operation import Text
+from dashboard.jobs.wording import english, spoken
 
 State = Literal["ok", "warn", "fail", "ask"]
 DEBIAN, FEDORA, SUSE = "Debian, Ubuntu", "Fedora, RHEL", "openSUSE"
+
+
+LABELS: dict[str, Text] = {
+    "resolve": _("Name resolves"),
+    "port": _("Port is open"),
+    "host_key": _("Host key"),
+    "sign_in": _("Sign-in and libvirt"),
+    "version": _("Version"),
+    "write": _("May change guests"),
+    "kvm": _("Hardware virtualization"),
+    "pool": _("Default storage pool"),
+    "network": _("Default network"),
+}
 
 
 @dataclass(frozen=True)
@@ -19,40 +34,54 @@ class Check:
 
     name: str
     state: State
-    text: str
-    hint: str = ""
-    commands: tuple[tuple[str, str], ...] = ()
+    text: Text
+    hint: Text = ""
+    commands: tuple[tuple[Text, str], ...] = ()
     """(distribution or place, command lines)"""
+    values: dict[str, Any] = field(default_factory=dict)
+    """Fill the %(name)s places of text and hint after translation."""
 
     def row(self) -> dict[str, Any]:
-        """As kept in the job's result."""
-        return asdict(self) | {"label": label(self.name)}
+        """As kept in the job's result: English, translated for each reader by `shown`."""
+        return {
+            "name": self.name,
+            "state": self.state,
+            "text": english(self.text),
+            "hint": english(self.hint),
+            "values": self.values,
+            "commands": [[english(place), lines] for place, lines in self.commands],
+        }
 
 
-def label(name: str) -> str:
-    """A check's name on the page."""
-    return {
-        "resolve": _("Name resolves"),
-        "port": _("Port is open"),
-        "host_key": _("Host key"),
-        "sign_in": _("Sign-in and libvirt"),
-        "version": _("Version"),
-        "write": _("May change guests"),
-        "kvm": _("Hardware virtualization"),
-        "pool": _("Default storage pool"),
-        "network": _("Default network"),
-    }[name]
+def shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The kept rows in the reader's language, in the order of the check."""
+    order = list(LABELS)
+    return [
+        row
+        | {
+            "label": LABELS[row["name"]],
+            "text": spoken(row["text"], row["values"]),
+            "hint": spoken(row["hint"], row["values"]),
+            "commands": [(spoken(place), lines) for place, lines in row["commands"]],
+        }
+        for row in sorted(rows, key=lambda row: order.index(row["name"]))
+    ]
 
 
 def port_closed(host: Host, port: int, reason: str) -> Check:
     """Nothing answers on the port: how remote access is switched on for this transport."""
     hint = _("Nothing answers there. Switch remote access on at the host, and let its firewall pass the port.")
+    if host.transport == Transport.TLS:
+        hint = _(
+            "Nothing answers there. The host needs its certificates first (/etc/pki/CA/cacert.pem, "
+            "/etc/pki/libvirt/servercert.pem, /etc/pki/libvirt/private/serverkey.pem); then switch TLS on."
+        )
     return Check(
-        "port", "fail", _("Port %(port)d: %(reason)s") % {"port": port, "reason": reason}, hint, _switch_on(host, port)
+        "port", "fail", _("Port %(port)s: %(reason)s"), hint, _switch_on(host, port), {"port": port, "reason": reason}
     )
 
 
-def _switch_on(host: Host, port: int) -> tuple[tuple[str, str], ...]:
+def _switch_on(host: Host, port: int) -> tuple[tuple[Text, str], ...]:
     opened = f"sudo firewall-cmd --permanent --add-port={port}/tcp && sudo firewall-cmd --reload"
     match host.transport:
         case Transport.SSH:
@@ -64,15 +93,9 @@ def _switch_on(host: Host, port: int) -> tuple[tuple[str, str], ...]:
                 (FEDORA, f"sudo dnf install openssh-server && sudo systemctl enable --now sshd\n{opened}"),
             )
         case Transport.TLS:
-            where = _(
-                "certificates first: /etc/pki/CA/cacert.pem, /etc/pki/libvirt/servercert.pem, /etc/pki/libvirt/private/serverkey.pem"
-            )
             return (
-                (
-                    f"{DEBIAN} ({where})",
-                    "sudo systemctl stop libvirtd && sudo systemctl enable --now libvirtd-tls.socket",
-                ),
-                (f"{FEDORA} ({where})", f"sudo systemctl enable --now virtproxyd-tls.socket\n{opened}"),
+                (DEBIAN, "sudo systemctl stop libvirtd && sudo systemctl enable --now libvirtd-tls.socket"),
+                (FEDORA, f"sudo systemctl enable --now virtproxyd-tls.socket\n{opened}"),
             )
         case _:
             line = 'auth_tcp = "sasl"'
@@ -90,7 +113,7 @@ def _switch_on(host: Host, port: int) -> tuple[tuple[str, str], ...]:
             )
 
 
-def sign_in_failed(host: Host, code: str, message: str, public_key: str) -> Check:
+def sign_in_failed(host: Host, code: str, message: Text, public_key: str) -> Check:
     """Sign-in or libvirt itself said no: the command that mends it, by what was refused."""
     if code == "auth" and public_key:
         home = "/root" if host.user == "root" else f"/home/{host.user}"
@@ -98,9 +121,10 @@ def sign_in_failed(host: Host, code: str, message: str, public_key: str) -> Chec
         return Check(
             "sign_in",
             "fail",
-            _("%(user)s may not sign in with this key yet.") % {"user": host.user},
-            _("Run this on the host as %(user)s, then check again.") % {"user": host.user},
+            _("%(user)s may not sign in with this key yet."),
+            _("Run this on the host as %(user)s, then check again."),
             ((host.address, line),),
+            {"user": host.user},
         )
     if code == "auth" and host.transport == Transport.TCP:
         return Check(
@@ -128,7 +152,7 @@ def sign_in_failed(host: Host, code: str, message: str, public_key: str) -> Chec
     return Check("sign_in", "fail", message, _("Is libvirt installed and running on the host?"), libvirt_missing())
 
 
-def libvirt_missing() -> tuple[tuple[str, str], ...]:
+def libvirt_missing() -> tuple[tuple[Text, str], ...]:
     """How libvirt is installed and started."""
     return (
         (

@@ -5,14 +5,14 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy as _
 
 from dashboard.hosts import checks
 from dashboard.hosts.checks import Check
 from dashboard.hosts.enrol import public_key
 from dashboard.inventory.credentials import spec_for
 from dashboard.inventory.models import Host, Transport
+from dashboard.jobs.errors import Failed
 from dashboard.jobs.operation import NoParams, Operation, Step, register
 from dashboard.virt import networks, nodes, ssh, storage
 from dashboard.virt.connection import open_connection
@@ -29,9 +29,9 @@ def _found(ctx: Context, check: Check) -> None:
     """Keep what a check found where the page sees it; a failed one ends the job with its sentence."""
     rows = [row for row in ctx.job.result.get("checks", []) if row["name"] != check.name]
     ctx.result(checks=[*rows, check.row()])
-    ctx.log(f"{checks.label(check.name)}: {check.text}")
+    ctx.log(check.text, **check.values)
     if check.state in ("fail", "ask"):
-        raise VirtError("host_key" if check.name == "host_key" else "unreachable", check.text)
+        raise Failed(check.text, code="host_key" if check.name == "host_key" else "check", **check.values)
 
 
 def _host(ctx: Context) -> Host:
@@ -73,10 +73,10 @@ def _open_port(ctx: Context) -> None:
     try:
         socket.create_connection((host.address, port), timeout=PROBE_SECONDS).close()
     except OSError as error:
-        reason = _("no answer") if isinstance(error, TimeoutError) else (error.strerror or str(error))
+        reason = "no answer" if isinstance(error, TimeoutError) else (error.strerror or str(error))
         _found(ctx, checks.port_closed(host, port, reason))
         return
-    _found(ctx, Check("port", "ok", _("Port %(port)d answers") % {"port": port}))
+    _found(ctx, Check("port", "ok", _("Port %(port)s answers"), values={"port": port}))
 
 
 def _host_key(ctx: Context) -> None:
@@ -106,8 +106,8 @@ def _sign_in(ctx: Context) -> None:
     try:
         connection = open_connection(spec_for(host))
     except VirtError as error:
-        ctx.log(error.detail)
-        _found(ctx, checks.sign_in_failed(host, error.code, _(error.message), public_key(host)))
+        ctx.log("%(detail)s", "warning", detail=error.detail)
+        _found(ctx, checks.sign_in_failed(host, error.code, error.message, public_key(host)))
         return
     try:
         _found(ctx, Check("sign_in", "ok", _("libvirt answers")))
@@ -158,15 +158,15 @@ def _no_line(host: Host, params: NoParams) -> str:
 register(
     Operation(
         name="host.check",
-        label=gettext_lazy("Check"),
+        label=_("Check"),
         permission="host.manage",
         target="host",
         steps=(
-            Step("resolve", gettext_lazy("Name resolves"), _resolve),
-            Step("port", gettext_lazy("Port is open"), _open_port),
-            Step("host_key", gettext_lazy("Host key"), _host_key),
-            Step("sign_in", gettext_lazy("Sign-in and libvirt"), _sign_in),
-            Step("defaults", gettext_lazy("Default pool and network"), _defaults),
+            Step("resolve", _("Name resolves"), _resolve),
+            Step("port", _("Port is open"), _open_port),
+            Step("host_key", _("Host key"), _host_key),
+            Step("sign_in", _("Sign-in and libvirt"), _sign_in),
+            Step("defaults", _("Default pool and network"), _defaults),
         ),
         virsh=_no_line,
         locks=False,
@@ -190,10 +190,10 @@ def _make_network(ctx: Context) -> None:
 register(
     Operation(
         name="host.make_default_pool",
-        label=gettext_lazy("Make the default pool"),
+        label=_("Make the default pool"),
         permission="host.manage",
         target="host",
-        steps=(Step("pool", gettext_lazy("Make, start and autostart the pool"), _make_pool),),
+        steps=(Step("pool", _("Make, start and autostart the pool"), _make_pool),),
         virsh=lambda host, params: (
             "virsh pool-define-as default dir --target /var/lib/libvirt/images\n"
             "virsh pool-build default\nvirsh pool-start default\nvirsh pool-autostart default"
@@ -204,10 +204,10 @@ register(
 register(
     Operation(
         name="host.make_default_network",
-        label=gettext_lazy("Make the default network"),
+        label=_("Make the default network"),
         permission="host.manage",
         target="host",
-        steps=(Step("network", gettext_lazy("Make, start and autostart the network"), _make_network),),
+        steps=(Step("network", _("Make, start and autostart the network"), _make_network),),
         virsh=lambda host, params: (
             "virsh net-define /usr/share/libvirt/networks/default.xml\nvirsh net-start default\nvirsh net-autostart default"
         ),

@@ -11,7 +11,6 @@ urlpatterns = [
     path("hosts/", views.host_list, name="list"),
     path("hosts/new/", views.host_add, name="add"),
     path("hosts/<int:pk>/", views.host_detail, name="detail"),
-    path("hosts/<int:pk>/checks/", views.host_checks, name="checks"),
     path("hosts/<int:pk>/approve-key/", views.host_approve_key, name="approve-key"),
     path("hosts/<int:pk>/remove/", views.host_remove, name="remove"),
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -13,10 +15,13 @@ from dashboard.accounts.access import can
 from dashboard.accounts.adapter import client_ip
 from dashboard.accounts.decorators import need
 from dashboard.hosts import enrol, queries
+from dashboard.hosts.checks import shown
 from dashboard.hosts.forms import HostForm
 from dashboard.inventory.models import Host
 from dashboard.jobs.models import Job
 from dashboard.jobs.service import submit
+
+SHOWN_GUESTS = 50
 
 
 @need("host.view")
@@ -31,28 +36,15 @@ def host_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One host: what it is, what it has and promised, guests, pools, networks, its last check."""
     host = get_object_or_404(queries.hosts_with_counts(), pk=pk)
     manages = can(request.user, "host.manage", host)
-    check = _last_check(host) if manages else None
     context = {
         "host": host,
         "capacity": queries.capacity(host),
-        "guests": queries.guests_of(host)[:50],
+        "guests": queries.guests_of(host)[:SHOWN_GUESTS],
         "pools": host.pools.all() if can(request.user, "storage.view", host) else [],
         "networks": host.networks.all() if can(request.user, "network.view", host) else [],
         "manages": manages,
-        "check": check,
-        "host_keys": check.result.get("host_keys", []) if check else [],
-        "public_key": enrol.public_key(host) if manages else "",
     }
-    return render(request, "hosts/detail.html", context)
-
-
-@need("host.manage")
-def host_checks(request: HttpRequest, pk: int) -> HttpResponse:
-    """The check panel of a host, fetched anew while its check runs."""
-    host = get_object_or_404(Host, pk=pk)
-    check = _last_check(host)
-    keys = check.result.get("host_keys", []) if check else []
-    return render(request, "hosts/_checks.html", {"host": host, "check": check, "host_keys": keys, "manages": True})
+    return render(request, "hosts/detail.html", context | (_check_context(host) if manages else {}))
 
 
 @need("host.manage")
@@ -98,6 +90,17 @@ def host_remove(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _start_check(request: HttpRequest, host: Host) -> None:
     submit(user=request.user, operation="host.check", target=host, params={}, source_ip=client_ip(request))  # type: ignore[arg-type]
+
+
+def _check_context(host: Host) -> dict[str, Any]:
+    check = _last_check(host)
+    result = check.result if check else {}
+    return {
+        "check": check,
+        "checks": shown(result.get("checks", [])),
+        "host_keys": result.get("host_keys", []) if check and check.error_code == "host_key" else [],
+        "public_key": enrol.public_key(host),
+    }
 
 
 def _last_check(host: Host) -> Job | None:

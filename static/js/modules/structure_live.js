@@ -1,0 +1,26 @@
+// Fetches a page's [data-refresh] parts anew when the structure it shows changed.
+// data-kinds="pool volume" names the live messages, data-host="3" limits them to one host, data-jobs="host." also
+// follows jobs of operations with that beginning.
+
+import { onMessage } from "../live.js";
+import { refresh } from "../refresh.js";
+
+const CALM_MS = 400;
+
+export default function start(element) {
+  const { kinds, host, jobs } = element.dataset;
+  let timer = 0;
+  const soon = (message) => {
+    if (host && message.host !== Number(host)) return;
+    timer ||= setTimeout(() => {
+      timer = 0;
+      refresh().catch((error) => console.warn("refresh", error));
+    }, CALM_MS);
+  };
+  for (const kind of kinds.split(" ")) onMessage(kind, soon);
+  if (jobs) {
+    onMessage("job", (message) => {
+      if (message.row.operation.startsWith(jobs)) soon(message);
+    });
+  }
+}
