@@ -126,7 +126,7 @@ def audit(request: HttpRequest) -> HttpResponse:
 @signed_in
 def preferences(request: HttpRequest) -> HttpResponse:
     """One's own language and theme."""
-    form = PreferencesForm(request.POST or None, instance=request.user)  # type: ignore[arg-type]
+    form = PreferencesForm(request.POST or None, instance=request.user)
     if request.method == "POST" and form.is_valid():
         form.save()
         messages.success(request, _("Saved."))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext_lazy as _
 
@@ -83,7 +83,12 @@ def _host_key(ctx: Context) -> None:
     host = _host(ctx)
     if host.transport != Transport.SSH:
         return
-    keys = ssh.scan_host_keys(host.address, _port(host), PROBE_SECONDS)
+    try:
+        keys = ssh.scan_host_keys(host.address, _port(host), PROBE_SECONDS)
+    except VirtError as error:
+        hint = _("Something answers on the port, but it is no SSH server that shows a usable key.")
+        _found(ctx, Check("host_key", "fail", error.message, hint))
+        return
     pinned = set(host.host_keys.split("\n"))
     shown = [{"kind": key.kind, "fingerprint": key.fingerprint_sha256, "line": key.line} for key in keys]
     if any(key.line in pinned for key in keys):
@@ -114,10 +119,18 @@ def _sign_in(ctx: Context) -> None:
         facts = nodes.read_host(connection.conn)
         versions = f"libvirt {facts.libvirt_version}, QEMU {facts.hypervisor_version}"
         _found(ctx, Check("version", "ok", versions))
-        _found(ctx, Check("write", "ok", _("Connected for reading and writing")))
+        _found(ctx, _may_write(connection.conn))
         _found(ctx, _kvm(facts.kvm))
     finally:
         connection.close()
+
+
+def _may_write(conn: Any) -> Check:
+    try:
+        nodes.check_access(conn)
+    except VirtError as error:
+        return Check("write", "warn", error.message, _("Guests can be seen but not changed with this user."))
+    return Check("write", "ok", _("Reading and writing"))
 
 
 def _kvm(works: bool) -> Check:
@@ -178,12 +191,12 @@ register(
 
 
 def _make_pool(ctx: Context) -> None:
-    storage.ensure_default_pool(ctx.conn)
+    storage.create_default_pool(ctx.conn)
     ctx.ask("all")
 
 
 def _make_network(ctx: Context) -> None:
-    networks.ensure_default_network(ctx.conn)
+    networks.create_default_network(ctx.conn)
     ctx.ask("all")
 
 
