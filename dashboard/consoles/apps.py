@@ -10,3 +10,7 @@ class ConsolesConfig(AppConfig):
 
     name = "dashboard.consoles"
     label = "consoles"
+
+    def ready(self) -> None:
+        """Register the room's operations."""
+        from dashboard.consoles import operations  # noqa: F401

@@ -19,13 +19,13 @@ from websockify.websocket import WebSocketWantReadError
 from websockify.websocketproxy import ProxyRequestHandler, WebSocketProxy
 from websockify.websockifyserver import CompatibleWebSocket, WebSockifyServer
 
-from dashboard.accounts.audit import record
 from dashboard.consoles.admission import Admission, admit, same_origin
 from dashboard.consoles.refusals import ENDED, PROTOCOL, RESTART, Refused, Why
 from dashboard.consoles.rfb import ProtocolViolation, ViewOnlyFilter
 from dashboard.consoles.seats import Seat
 from dashboard.consoles.targets import Target, open_target
 from dashboard.consoles.tickets import PATHS
+from dashboard.consoles.trace import remember
 from dashboard.consoles.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class ConsoleHandler(ProxyRequestHandler):  # type: ignore[misc]
             connections.close_all()
 
     def _carry(self, admission: Admission, target: Target, seat: Seat) -> None:
-        _remember(admission, "console.open")
+        remember(admission)
         connections.close_all()
         watch = Watch(admission.grant, lambda why: self._end(target, why), seat.renew)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -201,22 +201,6 @@ class Gateway(WebSocketProxy):  # type: ignore[misc]
             signal.signal(number, signal.SIG_DFL)
         signal.alarm(HANDSHAKE_SECONDS)
         super().top_new_client(startsock, address)
-
-
-def _remember(admission: Admission, action: str) -> None:
-    guest, ticket = admission.guest, admission.ticket
-    record(
-        actor=admission.user,
-        action=action,
-        phase="event",
-        object_kind="guest",
-        object_key=ticket.uuid,
-        object_name=guest.name,
-        host_name=guest.host.name,
-        result="ok",
-        source_ip=ticket.source_ip,
-        detail={"kind": ticket.kind, "view_only": ticket.view_only},
-    )
 
 
 def serve(path: str) -> None:

@@ -32,6 +32,8 @@ LOOPBACK = Why(4410, "loopback")
 """Its VNC listens on the host's loopback, and the host is not reached over SSH."""
 REMOTE_SOCKET = Why(4410, "remote-socket")
 """Its VNC listens on a UNIX socket of another machine."""
+NO_KEY = Why(4410, "no-key")
+"""The host is reached over SSH by password; a tunnel to its screens needs a key."""
 NO_SERIAL = Why(4410, "no-serial")
 PROTOCOL = Why(4400, "protocol")
 """The browser sent what is not the console's protocol."""

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import select
 import socket
 import subprocess
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from dashboard.consoles.refusals import GONE, LOOPBACK, NO_DISPLAY, OFF, REMOTE_SOCKET, SPICE, UNREACHABLE, Refused
+from dashboard.consoles.refusals import (
+    GONE,
+    LOOPBACK,
+    NO_DISPLAY,
+    NO_KEY,
+    OFF,
+    REMOTE_SOCKET,
+    SPICE,
+    UNREACHABLE,
+    Refused,
+)
 from dashboard.inventory.credentials import spec_for
 from dashboard.inventory.models import Guest
 from dashboard.virt.connection import Connection, open_connection
 from dashboard.virt.displays import Display, live_displays, open_display, same_run
 from dashboard.virt.errors import VirtError
+from dashboard.virt.ssh import ssh_argv
 from dashboard.virt.uri import HostSpec
 
 CONNECT_SECONDS = 10.0
@@ -31,7 +42,6 @@ class Target:
     sock: socket.socket
     banner: bytes = b""
     helper: subprocess.Popen[bytes] | None = None
-    closers: list[Callable[[], None]] = field(default_factory=list)
 
     def shutdown(self) -> None:
         """Wake whoever waits on the socket; may be called from any thread."""
@@ -127,16 +137,18 @@ def _direct(spec: HostSpec, display: Display) -> Target:
 def _through_ssh(spec: HostSpec, display: Display) -> Target:
     if display.port < 0:
         raise Refused(REMOTE_SOCKET if display.socket else NO_DISPLAY)
-    from dashboard.virt.ssh import ssh_argv
-
     host = "127.0.0.1" if is_wildcard(display.listen) or not display.listen else display.listen
     forward = f"[{host}]:{display.port}" if ":" in host else f"{host}:{display.port}"
+    try:
+        argv = ssh_argv(spec, forward=forward)
+    except ValueError as error:
+        raise Refused(NO_KEY, str(error)) from error
     ours, theirs = socket.socketpair()
     with theirs:
         helper = subprocess.Popen(
-            ssh_argv(spec, forward=forward),
-            stdin=theirs,
-            stdout=theirs,
+            argv,
+            stdin=theirs.fileno(),
+            stdout=theirs.fileno(),
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
@@ -166,4 +178,4 @@ def _complaint(helper: subprocess.Popen[bytes] | None) -> str:
     if helper is None or helper.stderr is None:
         return "the display does not answer"
     ready, _, _ = select.select([helper.stderr], [], [], 0.5)
-    return helper.stderr.read1(2000).decode(errors="replace").strip() if ready else "ssh says nothing"  # type: ignore[attr-defined]
+    return os.read(helper.stderr.fileno(), 2000).decode(errors="replace").strip() if ready else "ssh says nothing"

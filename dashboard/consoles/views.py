@@ -47,7 +47,7 @@ def ticket(request: HttpRequest) -> JsonResponse:
     view_only = bool(asked["view_only"]) or not works
     token = tickets.issue(
         tickets.Ticket(
-            user=request.user.pk,
+            user=int(request.user.pk or 0),
             session=tickets.digest(request.session.session_key or ""),
             host=guest.host_id,
             uuid=str(guest.uuid),

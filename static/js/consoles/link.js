@@ -75,6 +75,12 @@ export class Link {
     this.status({ name: "open", word: "" });
   }
 
+  /** The socket is open, what lies behind it is not there: says why; the server goes on trying. */
+  hold(word) {
+    const { heading, text, next } = explain(word, this.kind);
+    this.status({ name: word === "connecting" ? "connecting" : "ended", word, heading, text, next });
+  }
+
   /** Ends it for a reason of the page's own ("library", "password", "protocol"). */
   fail(word) {
     this.close();

@@ -31,6 +31,16 @@ export function explain(word, kind) {
       _("VNC listens on a UNIX socket of another machine. Let it listen on the host's loopback instead."),
       "wait",
     ],
+    "no-key": [
+      _("Screens of this host need an SSH key"),
+      _("The host is connected with a password. Give it an SSH key on the host's page, then connect again."),
+      "wait",
+    ],
+    taken: [
+      _("Another program has this serial line"),
+      _("For example “virsh console”. Trying again; you can also take the line away from it."),
+      "retry",
+    ],
     "no-serial": [
       _("This virtual machine has no serial line"),
       _("Its definition has neither a serial port nor a console. Try its screen."),
