@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
 
@@ -27,7 +26,8 @@ async def lifespan(scope: Any, receive: Any, send: Any) -> None:
 application = ProtocolTypeRouter(
     {
         "http": pages,
-        "websocket": AuthMiddlewareStack(URLRouter(websocket_urlpatterns)),
+        # Each socket finds out by itself who opens it: see dashboard.live.consumer.
+        "websocket": URLRouter(websocket_urlpatterns),
         "lifespan": lifespan,
     }
 )

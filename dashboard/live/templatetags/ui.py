@@ -16,7 +16,6 @@ from django.utils.safestring import SafeString
 
 from dashboard.accounts.access import can
 from dashboard.jobs.operation import OPERATIONS
-from dashboard.jobs.targets import describe
 from dashboard.live import formats
 
 register = template.Library()
@@ -143,8 +142,12 @@ def may(context: dict[str, Any], permission: str, target: Any = None) -> bool:
 
 def _target_attributes(target: Any) -> dict[str, Any]:
     """The kind, key and host by which an operation's POST names its target."""
-    named = describe(target)
-    return {"kind": named.kind or "none", "key": named.key, "host": named.host.pk if named.host else ""}
+    if target is None:
+        return {"kind": "none", "key": "", "host": ""}
+    kind = target._meta.model_name
+    if kind == "host":
+        return {"kind": kind, "key": target.pk, "host": target.pk}
+    return {"kind": kind, "key": target.uuid, "host": target.host_id}
 
 
 @register.inclusion_tag("components/_operation_button.html", takes_context=True)

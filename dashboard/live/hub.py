@@ -1,0 +1,217 @@
+"""The hub of one web process: reads the streams once and hands each message to every open page that may see it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from django.db import DatabaseError
+
+from dashboard.accounts.access import Scope
+from dashboard.inventory import bus, metrics
+from dashboard.live import sessions
+from dashboard.live.client import SIGNED_OUT, Client, Position
+from dashboard.live.stream import Entry, Stream, position_of
+
+log = logging.getLogger(__name__)
+
+CHECK_SECONDS = 3.0
+PING_SECONDS = 20.0
+WATCH_SECONDS = 4.0
+BEAT_SECONDS = 5.0
+PING = '{"ping":1}'
+
+
+class Hub:
+    """Belongs to one event loop; runs while that loop does."""
+
+    def __init__(self) -> None:
+        self._clients: set[Client] = set()
+        self._stream = Stream()
+        self._stale: bool | None = None
+        self._recheck = asyncio.Event()
+        self._rewatch = asyncio.Event()
+        # One thread: one database connection, and no page waits for it.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="live")
+        self._tasks = [
+            asyncio.create_task(work()) for work in (self._follow, self._check, self._ping, self._watch, self._beat)
+        ]
+
+    # -- for the consumer
+
+    async def scope_of(self, session_key: str) -> Scope | None:
+        """What the person behind a session may see; None for nobody."""
+        return (await self._ask_database({session_key})).get(session_key)
+
+    async def join(self, client: Client, since: str) -> None:
+        """Add a page, with everything that it missed since it was made, or "resync" if that is not known."""
+        self._clients.add(client)
+        if self._stale:
+            client.tell(_monitor(stale=True))
+        try:
+            missed = await self._stream.missed(since)
+        except bus.BusError:
+            missed = None
+        if missed is None:
+            client.replayed([self._resync()], (0, 0))
+            return
+        shaped = [_Message(entry) for entry in missed]
+        until = shaped[-1].position if shaped else position_of(since)
+        client.replayed([message.text for message in shaped if message.for_client(client)], until)
+
+    def leave(self, client: Client) -> None:
+        """Forget a page."""
+        self._clients.discard(client)
+
+    def watch(self, client: Client, wanted: Any) -> None:
+        """Take over what figures a page wants."""
+        before = client.watching.keys()
+        client.watch(wanted)
+        if client.watching.keys() - before:
+            self._rewatch.set()
+
+    # -- following the stream
+
+    async def _follow(self) -> None:
+        pause = 0.05
+        while True:
+            try:
+                if not await self._stream.begin():
+                    self._tell_all(self._resync())
+                while True:
+                    changes, figures = await self._stream.read()
+                    pause = 0.05
+                    for entry in changes:
+                        self._deliver(entry)
+                    for entry in figures:
+                        self._deliver_figures(entry)
+            except bus.BusError as error:
+                log.warning("Redis is away, pages are not live: %s", error)
+                await asyncio.sleep(pause)
+                pause = min(2.0, pause * 2)
+
+    def _deliver(self, entry: Entry) -> None:
+        message = _Message(entry)
+        if message.content.get("k") == "rights":
+            self._recheck.set()
+        for client in list(self._clients):
+            if message.for_client(client):
+                client.offer(message.position, message.text)
+
+    def _deliver_figures(self, entry: Entry) -> None:
+        """Each page gets the figures of the guests that it watches, under the position that it has reached."""
+        content = _Message(entry).content
+        host, rows = int(content.get("host") or 0), content.get("rows") or {}
+        parts = {uuid: f"{json.dumps(uuid)}:{json.dumps(row, separators=(',', ':'))}" for uuid, row in rows.items()}
+        position = position_of(self._stream.last)
+        head = (
+            f'{{"id":"{self._stream.last}","m":{{"k":"metrics","host":{host},"t":{int(content.get("t") or 0)},"rows":{{'
+        )
+        for client in list(self._clients):
+            wanted = client.watching.get(host, frozenset()) & parts.keys()
+            if wanted and client.scope.sees({"k": "metrics", "host": host}):
+                client.offer(position, head + ",".join(parts[uuid] for uuid in wanted) + "}}}")
+
+    def _resync(self) -> str:
+        """What makes a page fetch everything anew, with the position from where its updates go on."""
+        return json.dumps({"id": self._stream.last, "resync": True} if self._stream.last else {"resync": True})
+
+    def _tell_all(self, text: str) -> None:
+        for client in list(self._clients):
+            client.tell(text)
+
+    # -- regular work
+
+    async def _check(self) -> None:
+        """Every few seconds, and at once when rights change: sessions that ended close, changed roles take effect."""
+        while True:
+            await _either(self._recheck, CHECK_SECONDS)
+            if not self._clients:
+                continue
+            try:
+                found = await self._ask_database({client.session_key for client in self._clients})
+            except DatabaseError as error:
+                log.warning("Sessions cannot be checked, trying again: %s", error)
+                continue
+            for client in list(self._clients):
+                scope = found.get(client.session_key)
+                if scope is None or scope.user_id != client.scope.user_id:
+                    client.end(SIGNED_OUT)
+                elif scope != client.scope:
+                    client.scope = scope
+                    client.tell(self._resync())
+
+    async def _ping(self) -> None:
+        while True:
+            await asyncio.sleep(PING_SECONDS)
+            self._tell_all(PING)
+
+    async def _watch(self) -> None:
+        """Tell the monitor whose figures are wanted, as long as they are."""
+        while True:
+            await _either(self._rewatch, WATCH_SECONDS)
+            hosts = sorted({host for client in self._clients for host in client.watching})
+            if hosts:
+                await asyncio.get_running_loop().run_in_executor(self._thread, metrics.watch, *hosts)
+
+    async def _beat(self) -> None:
+        """Notice when the monitor stops and when it is back."""
+        while True:
+            if self._clients or self._stale is None:
+                try:
+                    stale = time.time() - await self._stream.heartbeat() > bus.HEARTBEAT_STALE
+                except bus.BusError:
+                    stale = True
+                if stale != (self._stale or False):
+                    self._tell_all(_monitor(stale=stale))
+                self._stale = stale
+            await asyncio.sleep(BEAT_SECONDS)
+
+    async def _ask_database(self, session_keys: set[str]) -> dict[str, Scope]:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, sessions.scopes, session_keys)
+
+
+class _Message:
+    """One entry of the stream, read once for all pages."""
+
+    def __init__(self, entry: Entry) -> None:
+        self.id, raw = entry
+        self.position: Position = position_of(self.id)
+        self.content: dict[str, Any] = json.loads(raw)
+        resync = self.content.get("k") == "resync"
+        self.text = f'{{"id":"{self.id}","resync":true}}' if resync else f'{{"id":"{self.id}","m":{raw}}}'
+
+    def for_client(self, client: Client) -> bool:
+        """Whether the page may see it."""
+        if self.content.get("k") == "rights":
+            return self.content.get("user") == client.scope.user_id
+        return self.content.get("k") == "resync" or client.scope.sees(self.content)
+
+
+def _monitor(*, stale: bool) -> str:
+    return json.dumps({"monitor": not stale})
+
+
+async def _either(event: asyncio.Event, seconds: float) -> None:
+    """Wait for the event or for some seconds."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return
+    event.clear()
+
+
+_hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = weakref.WeakKeyDictionary()
+
+
+def hub() -> Hub:
+    """The hub of the running event loop, started with its first page."""
+    loop = asyncio.get_running_loop()
+    if loop not in _hubs:
+        _hubs[loop] = Hub()
+    return _hubs[loop]
