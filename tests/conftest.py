@@ -8,6 +8,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import django
+
 STATE = Path(tempfile.mkdtemp(prefix="kvmweb-test-"))
 (STATE / "run").mkdir()
 _PID = os.getpid()
@@ -29,5 +31,7 @@ os.environ |= {
     "KVMWEB_LOCAL_HOST": "0",
 }
 os.environ.pop("LIBVIRT_DEFAULT_URI", None)
+
+django.setup()
 
 pytest_plugins = ["tests.lab.fixtures"]

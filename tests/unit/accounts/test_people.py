@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.test import Client
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from dashboard.accounts import people
 from dashboard.accounts.access import can, scope_of
@@ -24,7 +25,7 @@ BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 
 @pytest.fixture(autouse=True)
-def own_setup_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: SettingsWrapper) -> Iterator[None]:
+def own_setup_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[None]:
     monkeypatch.setattr(people, "SETUP_TOKEN", tmp_path / "setup-link")
     settings.ALLOWED_HOSTS = ["testserver"]
     settings.STORAGES = {
@@ -32,6 +33,7 @@ def own_setup_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: S
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    cache.clear()
     yield
 
 
