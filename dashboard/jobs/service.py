@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -93,7 +92,7 @@ def _insert(job: Job, declared: Operation, facts: Described) -> Job:
         with transaction.atomic():
             job.save(force_insert=True)
             news.note(job, "start")
-            transaction.on_commit(partial(_announce, job), robust=True)
+            transaction.on_commit(lambda: _announce(job), robust=True)
     except IntegrityError:
         if job.created_by and (former := _former(job.created_by, job.idempotency_key, declared, facts)) is not None:
             return former
