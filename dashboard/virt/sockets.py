@@ -14,18 +14,19 @@ from typing import Any
 from dashboard.virt.errors import VirtError
 from dashboard.virt.uri import DEFAULT_PORTS, HostSpec, valid_address, valid_path
 
-LOCAL_SOCKETS = ("/var/run/libvirt/libvirt-sock", "/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock")
+LOCAL_SOCKETS = ("libvirt-sock", "virtqemud-sock")
 PROBE_SECONDS = 3.0
 Address = tuple[int, int, int, str, Any]
 """An entry of socket.getaddrinfo."""
 
 
 def probe(spec: HostSpec, seconds: float = PROBE_SECONDS) -> set[str]:
-    """Connect to the host's port and hang up; the peer addresses it may have. A silent host costs `seconds`, not 135 s."""
+    """Connect to the host's port and hang up; the peers that its connections may have. A silent host costs `seconds`, not 135 s."""
     if spec.transport == "test":
         return set()
     if spec.transport == "local":
-        return {valid_path(spec.socket)} if spec.socket else set(LOCAL_SOCKETS)
+        names = {Path(valid_path(spec.socket)).name} if spec.socket else LOCAL_SOCKETS
+        return {f"unix {name}" for name in names}
     port = spec.port or DEFAULT_PORTS[spec.transport]
     until = time.monotonic() + seconds
     found = _resolve(valid_address(spec.address), port, seconds)
@@ -74,7 +75,9 @@ def _first_that_answers(found: list[Address], until: float) -> None:
 def _peer_name(address: object) -> str:
     if isinstance(address, tuple):
         return f"{address[0]} {address[1]}"
-    return address.decode("utf-8", "replace").rstrip("\0") if isinstance(address, bytes) else str(address)
+    # A UNIX socket by its last name: the listener's path need not be the one by which we reach it.
+    path = address.decode("utf-8", "replace") if isinstance(address, bytes) else str(address)
+    return f"unix {path.rsplit('/', 1)[-1]}"
 
 
 def to_peers(peers: set[str]) -> dict[int, int]:

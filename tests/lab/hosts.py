@@ -126,7 +126,7 @@ class LabHost:
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 status = (process / "status").read_text()
-                same = os.readlink(process / "ns/pid") == os.readlink(f"/proc/{self.pid}/ns/pid_for_children")
+                same = (process / "ns/pid").readlink() == Path(f"/proc/{self.pid}/ns/pid").readlink()
             except OSError:
                 continue
             spaces = [line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")]

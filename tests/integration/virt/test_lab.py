@@ -14,7 +14,7 @@ from tests.lab.hosts import LabHost
 
 def test_settings_point_at_private_places_only() -> None:
     assert str(settings.STATE_DIR).startswith("/tmp/kvmweb-test-")
-    assert settings.REDIS_URL == os.environ["KVMWEB_REDIS_URL"]
+    assert os.environ["KVMWEB_REDIS_URL"] == settings.REDIS_URL
 
 
 def test_a_lab_host_is_not_this_machine(lab_host: LabHost) -> None:
