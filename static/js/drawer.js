@@ -42,14 +42,14 @@ function count() {
   $("[data-drawer-empty]").hidden = cards.size > 0;
 }
 
-function card(job) {
+function card(job, old) {
   let element = cards.get(job.id);
   if (!element) {
     element = $("#job-template").content.firstElementChild.cloneNode(true);
     element.dataset.job = job.id;
+    element.classList.toggle("is-old", old);
     cards.set(job.id, element);
-    const later = [...cards.keys()].find((id) => id !== job.id && jobs.get(id).created_at <= job.created_at);
-    list.insertBefore(element, later ? firstOlder(job) : null);
+    list.insertBefore(element, firstOlder(job));
   }
   fill(element, job);
 }
@@ -72,12 +72,12 @@ function forgetOldest() {
 }
 
 /** Takes a job's row in; older rows of a job never replace newer ones. */
-function take(job) {
+function take(job, old = false) {
   const before = jobs.get(job.id);
   if (!before && job.quiet) silent.add(job.id);
   if (before && !active(before) && active(job)) return;
   jobs.set(job.id, job);
-  if (!silent.has(job.id)) card(job);
+  if (!silent.has(job.id)) card(job, old && !before);
   forgetOldest();
   count();
   if (before && active(before) && !active(job)) finished(job);
@@ -154,7 +154,7 @@ async function cancel(id) {
 
 async function load() {
   const data = await getJSON("/jobs/recent.json");
-  for (const job of data.jobs ?? data) take(job);
+  for (const job of data.jobs) take(job, !active(job));
 }
 
 /** Without live updates jobs are asked for, as long as one runs. */
@@ -188,9 +188,15 @@ function listen() {
   setInterval(poll, POLL_MS);
 }
 
+/** After a reload: the drawer as it was; the card only while something runs. */
+function restore() {
+  const size = remembered();
+  if (size === "full" || (size === "peek" && busy().length)) open(size, true);
+}
+
 if (drawer) {
   listen();
   load()
-    .then(() => remembered() && cards.size && open(remembered(), true))
+    .then(restore)
     .catch((error) => error.status !== 401 && console.warn("recent jobs", error.message));
 }

@@ -23,7 +23,6 @@ function show(element, theme) {
   const button = $("[data-theme-cycle]", element);
   setIcon($("svg", button), ICONS[theme]);
   setText($("[data-theme-name]", button), nameOf(theme));
-  button.setAttribute("aria-label", _("Theme: %(name)s", { name: nameOf(theme) }));
 }
 
 function setTheme(theme) {
