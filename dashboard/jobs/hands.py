@@ -8,6 +8,7 @@ import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from dashboard.jobs import runner
+from dashboard.jobs.lease import clock
 
 logger = logging.getLogger(__name__)
 
@@ -15,37 +16,54 @@ MOST = 256
 """More than Celery's threads, because a hung libvirt call keeps its thread until it returns."""
 
 _threads = ThreadPoolExecutor(max_workers=MOST, thread_name_prefix="job")
-_slow = threading.BoundedSemaphore(8)
 
 
-def reserve(slow: int) -> None:
-    """Run at most `slow` slow jobs at once, so that starting and stopping guests never waits behind copies."""
-    global _slow
-    _slow = threading.BoundedSemaphore(slow)
+class _Places:
+    """How many jobs may run here at once, and how many of them slow ones."""
+
+    def __init__(self, all_: int, slow: int) -> None:
+        self.most = {"": all_, "slow": slow}
+        self.taken = {"": 0, "slow": 0}
+        self.guard = threading.Lock()
+        self.heard = clock()
+
+
+_places = _Places(16, 8)
+
+
+def reserve(*, threads: int, slow: int) -> None:
+    """This worker has that many threads, and lets at most `slow` slow jobs run: the others stay free for quick ones."""
+    _places.most = {"": threads, "slow": slow}
+
+
+def heard() -> float:
+    """When (on `clock`) Celery last brought a ring."""
+    return _places.heard
 
 
 def free(queue: str) -> bool:
     """Whether a job of that queue could start now."""
-    if queue != "slow":
-        return True
-    if not _slow.acquire(blocking=False):
-        return False
-    _slow.release()
-    return True
+    with _places.guard:
+        return all(_places.taken[kind] < _places.most[kind] for kind in ("", queue) if kind in _places.most)
 
 
 def work(job_id: uuid.UUID, queue: str) -> None:
     """Run the job; returns when it has ended here or was given up. A slow one without a place stays queued."""
-    slots = _slow if queue == "slow" else None
-    if slots is not None and not slots.acquire(blocking=False):
-        return
+    kinds = [kind for kind in ("", queue) if kind in _places.most]
+    with _places.guard:
+        _places.heard = clock()
+        if queue == "slow" and _places.taken["slow"] >= _places.most["slow"]:
+            return
+        for kind in kinds:
+            _places.taken[kind] += 1
     try:
         left = threading.Event()
         _threads.submit(runner.run, job_id, left).add_done_callback(_report)
         left.wait()
     finally:
-        if slots is not None:
-            slots.release()
+        with _places.guard:
+            for kind in kinds:
+                _places.taken[kind] -= 1
 
 
 def _report(done: Future[None]) -> None:

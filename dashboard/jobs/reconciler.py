@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 import redis
@@ -15,6 +16,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from dashboard.jobs import doorbell, lease
+from dashboard.jobs.lease import clock
 from dashboard.jobs.models import Job
 
 logger = logging.getLogger(__name__)
@@ -23,15 +25,46 @@ EVERY = 3.0
 RUNG_LATELY = 3.0
 """Seconds in which a ring that was heard starts a job on an idle worker."""
 BATCH = 200
+DEAF = 20.0
 QUEUES = ("actions", "slow")
 
 
-def serve(stop: threading.Event, free: Callable[[str], bool]) -> None:
-    """Look at once, then every few seconds, until `stop`. `free` says whether this worker could start a job of a queue."""
+@dataclass
+class Ear:
+    """How this worker hears rings, and what to do when it no longer does.
+
+    Celery's consumer has stopped reading after a broken connection more than once in its history, without a word. A
+    worker whose queue has rings in it for `DEAF` seconds while it is idle and hears none ends, to be started anew.
+    """
+
+    queues: list[str]
+    free: Callable[[str], bool]
+    """Whether this worker could start a job of that queue."""
+    heard: Callable[[], float]
+    """When (on `clock`) it last heard a ring."""
+    deaf: Callable[[], None]
+    waiting_since: float | None = None
+
+    def listen(self, client: redis.Redis) -> None:
+        """Look whether rings lie in a queue unread."""
+        unread = any(int(client.llen(queue)) for queue in self.queues if self.free(queue))
+        if not unread:
+            self.waiting_since = None
+            return
+        now = clock()
+        self.waiting_since = max(self.waiting_since or now, self.heard())
+        if now - self.waiting_since > DEAF:
+            logger.error("rings are waiting, but Celery brings none: this worker ends, to be started anew")
+            self.deaf()
+
+
+def serve(stop: threading.Event, ear: Ear) -> None:
+    """Look at once, then every few seconds, until `stop`."""
     client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2)
     while True:
         try:
-            look(client, free)
+            look(client, ear.free)
+            ear.listen(client)
         except DatabaseFailure:
             logger.exception("the job table cannot be read; trying again")
         except redis.RedisError as error:
@@ -53,7 +86,7 @@ def look(client: redis.Redis, free: Callable[[str], bool]) -> int:
         if not due or not free(queue):
             continue
         # Rings that still stand in the queue need no second one; a thousand waiting jobs would drown in rings.
-        unheard = waiting.count() - int(client.llen(queue))  # type: ignore[arg-type]
+        unheard = waiting.count() - int(client.llen(queue))
         for job_id in due[: max(0, unheard)]:
             if not doorbell.ring(str(job_id), queue):
                 return rung

@@ -7,8 +7,9 @@ import os
 import threading
 from typing import Any
 
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from django.db import Error as DatabaseFailure
+from kombu.transport import redis as kombu_redis
 
 from dashboard.jobs import context, doorbell, hands, keeper, reconciler
 from dashboard.jobs.lease import clock
@@ -19,18 +20,24 @@ GRACE = 3.0
 """Seconds that running steps get to reach a safe place; whoever supervises us kills after five."""
 CELERY_GRACE = 1.5
 
+# kombu puts unread rings back when it loses Redis, over a connection that it has closed, and dies of that. The
+# reconciler rings again, so nothing needs to be put back.
+kombu_redis.QoS.restore_at_shutdown = False
+
 
 @worker_ready.connect
 def begin(sender: Any, **kwargs: Any) -> None:
     """Start what runs beside the jobs."""
     threads = int(getattr(sender.controller, "concurrency", 16) or 16)
     queues = set(sender.app.amqp.queues.consume_from)
-    hands.reserve(threads if queues == {"slow"} else max(1, threads // 2))
+    hands.reserve(threads=threads, slow=threads if queues == {"slow"} else max(1, threads // 2))
     stop = context.leaving
+    ear = reconciler.Ear(sorted(queues), free=hands.free, heard=hands.heard, deaf=leave)
     threading.Thread(target=keeper.serve, args=(stop,), name="keeper", daemon=True).start()
-    threading.Thread(target=reconciler.serve, args=(stop, hands.free), name="reconciler", daemon=True).start()
+    threading.Thread(target=reconciler.serve, args=(stop, ear), name="reconciler", daemon=True).start()
 
 
+@worker_shutdown.connect
 @worker_shutting_down.connect
 def leave(**kwargs: Any) -> None:
     """Told to end: jobs stop at the next safe place and are handed over."""

@@ -44,13 +44,36 @@ class Plant:
         """Start a worker as the Procfile does, with the operations of these tests, and wait until it serves."""
         number = len(self.workers)
         log = (self.folder / f"worker-{number}.log").open("wb")
-        argv = [sys.executable, "-m", "celery", "-A", "kvmweb", "worker", "-P", "threads", "-c", "8", "-Q", "actions,slow"]
-        argv += ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO", "-n", f"w{number}@test"]
+        argv = [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "kvmweb",
+            "worker",
+            "-P",
+            "threads",
+            "-c",
+            "8",
+            "-Q",
+            "actions,slow",
+        ]
+        argv += [
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+            "--loglevel",
+            "INFO",
+            "-n",
+            f"w{number}@test",
+        ]
         argv += ["-I", "tests.integration.jobs.operations"]
         process = subprocess.Popen(argv, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env={**os.environ})
         self.workers.append(process)
         if ready:
-            self.until(lambda: b" ready." in (self.folder / f"worker-{number}.log").read_bytes(), 40, "the worker is ready")
+            self.until(
+                lambda: b" ready." in (self.folder / f"worker-{number}.log").read_bytes(), 40, "the worker is ready"
+            )
         return process
 
     def submit(self, operation: str = "test.make", **params: Any) -> Job:

@@ -45,7 +45,10 @@ def declare() -> Iterator[Declare]:
             "label": "Test it",
             "permission": "guest.power",
             "target": "guest",
-            "steps": [Step("one", "First step", lambda context: None), Step("two", "Second step", lambda context: None)],
+            "steps": [
+                Step("one", "First step", lambda context: None),
+                Step("two", "Second step", lambda context: None),
+            ],
             "virsh": lambda target, params: f"virsh test {target}",
             **fields,
         }

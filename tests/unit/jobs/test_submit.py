@@ -13,9 +13,13 @@ from dashboard.jobs.models import Job
 from tests.unit.jobs.conftest import Declare, Sized
 
 
-def test_a_wish_becomes_a_waiting_job_with_its_plan_steps_and_command(declare: Declare, operator: User, guest: Guest) -> None:
+def test_a_wish_becomes_a_waiting_job_with_its_plan_steps_and_command(
+    declare: Declare, operator: User, guest: Guest
+) -> None:
     declare(params=Sized, plan=lambda target, params: {"volume": f"{params.name}.qcow2"})
-    job = service.submit(user=operator, operation="test.do", target=guest, params={"name": "a", "size": "3"}, source_ip="192.0.2.1")
+    job = service.submit(
+        user=operator, operation="test.do", target=guest, params={"name": "a", "size": "3"}, source_ip="192.0.2.1"
+    )
     job.refresh_from_db()
     assert (job.state, job.object_kind, job.object_key, job.object_name) == ("queued", "guest", str(guest.uuid), "web1")
     assert job.params == {"name": "a", "size": 3, "tags": []}
@@ -133,7 +137,9 @@ def test_an_operation_may_lock_a_name_in_place_of_its_target(declare: Declare, o
         service.submit(user=operator, operation="test.do", target=host, params={"name": "a"})
 
 
-def test_the_same_key_gives_the_same_job_even_when_the_state_has_moved_on(declare: Declare, operator: User, guest: Guest) -> None:
+def test_the_same_key_gives_the_same_job_even_when_the_state_has_moved_on(
+    declare: Declare, operator: User, guest: Guest
+) -> None:
     declare(refuse=lambda target, params: "It is running already." if Job.objects.exists() else None)
     first = service.submit(user=operator, operation="test.do", target=guest, idempotency_key="k1")
     assert service.submit(user=operator, operation="test.do", target=guest, idempotency_key="k1") == first
@@ -155,15 +161,21 @@ def test_a_key_used_for_something_else_is_an_error(declare: Declare, operator: U
         service.submit(user=operator, operation="test.other", target=guest, idempotency_key="k1")
 
 
-def test_errors_come_in_the_persons_language(declare: Declare, operator: User, guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_come_in_the_persons_language(
+    declare: Declare, operator: User, guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     declare(params=Sized)
-    monkeypatch.setattr("dashboard.jobs.wording.gettext", lambda text: {"This field is required.": "必填。"}.get(text, text))
+    monkeypatch.setattr(
+        "dashboard.jobs.wording.gettext", lambda text: {"This field is required.": "必填。"}.get(text, text)
+    )
     with translation.override("zh-hans"), pytest.raises(Invalid) as caught:
         service.submit(user=operator, operation="test.do", target=guest, params={})
     assert caught.value.errors == {"name": ["必填。"]}
 
 
-def test_a_waiting_job_is_cancelled_at_once_with_one_end_in_the_audit(declare: Declare, operator: User, guest: Guest) -> None:
+def test_a_waiting_job_is_cancelled_at_once_with_one_end_in_the_audit(
+    declare: Declare, operator: User, guest: Guest
+) -> None:
     declare()
     job = service.submit(user=operator, operation="test.do", target=guest)
     assert service.cancel(operator, job).state == "cancelled"
@@ -173,7 +185,9 @@ def test_a_waiting_job_is_cancelled_at_once_with_one_end_in_the_audit(declare: D
     assert AuditEntry.objects.count() == 2
 
 
-def test_a_running_job_is_cancelled_only_if_its_operation_says_so(declare: Declare, operator: User, guest: Guest) -> None:
+def test_a_running_job_is_cancelled_only_if_its_operation_says_so(
+    declare: Declare, operator: User, guest: Guest
+) -> None:
     declare()
     job = service.submit(user=operator, operation="test.do", target=guest)
     Job.objects.update(state="running")
