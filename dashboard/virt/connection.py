@@ -128,14 +128,27 @@ class _Attempt:
         self.given_up = False
         self.conn: Any = None
         self.error: libvirt.libvirtError | None = None
+        self._told_password = False
         self._lock = threading.Lock()
+
+    def _answer(self, credentials: list[list[Any]], _opaque: object) -> int:
+        """libvirt's questions during sign-in: [type, prompt, challenge, default, answer]. -1 refuses."""
+        for credential in credentials:
+            if credential[0] == libvirt.VIR_CRED_AUTHNAME:
+                credential[4] = self.spec.user
+            elif self.spec.password and not self._told_password:
+                credential[4] = self.spec.password
+                self._told_password = True
+            else:
+                return -1  # asked again means refused: libssh would ask for ever
+        return 0
 
     def run(self) -> None:
         conn = None
         # The test driver knows no flags.
         flags = 0 if self.spec.transport == "test" else libvirt.VIR_CONNECT_NO_ALIASES
         try:
-            conn = libvirt.openAuth(self.uri, [_CREDENTIALS, _answer, self.spec], flags)
+            conn = libvirt.openAuth(self.uri, [_CREDENTIALS, self._answer, None], flags)
         except libvirt.libvirtError as error:
             self.error = error
         with self._lock:
@@ -156,18 +169,6 @@ class _Attempt:
         if self.error is not None:
             raise translate(self.error) from self.error
         return self.conn
-
-
-def _answer(credentials: list[list[Any]], spec: HostSpec) -> int:
-    """libvirt's questions during sign-in: [type, prompt, challenge, default, answer]. -1 refuses."""
-    for credential in credentials:
-        if credential[0] == libvirt.VIR_CRED_AUTHNAME:
-            credential[4] = spec.user
-        elif spec.password and credential[0] in (libvirt.VIR_CRED_PASSPHRASE, libvirt.VIR_CRED_NOECHOPROMPT):
-            credential[4] = spec.password
-        else:
-            return -1
-    return 0
 
 
 def open_connection(spec: HostSpec, *, deadline: float = 10.0) -> Connection:

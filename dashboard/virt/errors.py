@@ -72,7 +72,7 @@ _BY_TEXT: list[tuple[str, str]] = [
      r"|certificate (has|is|failed)|worthy mechs|TLS handshake|private key .* authentication", "auth"),
     (r"connection (refused|reset)|no route to host|unreachable|end of file|broken pipe|socket is closed|keepalive timeout"
      r"|failed to connect|unable to connect|cannot connect to '|name or service not known|resolve|timed out waiting for server"
-     r"|socket is not connected|connection timed out|server not responding|monitor socket did not show", "unreachable"),
+     r"|socket is not connected|remote command terminated|connection timed out|server not responding|monitor socket did not show", "unreachable"),
     (r"no space left|disk quota", "no_space"),
     (r"failed to get .*(write|consistent read|shared).* lock|in use by|is already in use|device or resource busy"
      r"|being used|target is busy", "in_use"),
