@@ -57,3 +57,21 @@ def log_of(job: Job) -> list[dict[str, Any]]:
 def repeatable(job: Job) -> bool:
     """Whether "try again" may be offered."""
     return job.state not in (*Job.ACTIVE, Job.State.SUCCEEDED) and job.operation in OPERATIONS
+
+
+def may_act(user: User, job: Job) -> bool:
+    """Whether this person may cancel or repeat the job."""
+    declared = OPERATIONS.get(job.operation)
+    return declared is not None and can(user, declared.permission, job)
+
+
+def steps_of(job: Job) -> list[dict[str, Any]]:
+    """The job's steps in the active language, each with a state of its own."""
+    found: list[dict[str, Any]] = []
+    for index, label in enumerate(job.steps):
+        now = index == job.step and job.state != Job.State.SUCCEEDED
+        done = Job.State.SUCCEEDED if job.state == Job.State.SUCCEEDED or index < job.step else Job.State.QUEUED
+        found.append(
+            {"label": spoken(label), "state": str(job.state if now else done), "now": now and job.state in Job.ACTIVE}
+        )
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, cast
 
 from django.core.paginator import Paginator
@@ -115,7 +116,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
         "jobs/list.html",
         {
             "page": page,
-            "rows": [job_row(job) for job in page],
+            "items": [{"job": job, "row": job_row(job)} for job in page],
             "chosen": chosen,
             "filtered": any(chosen.values()),
             "states": Job.State.choices,
@@ -139,7 +140,15 @@ def detail(request: HttpRequest, pk: Any) -> HttpResponse:
     return render(
         request,
         "jobs/detail.html",
-        {"job": job, "row": row, "lines": queries.log_of(job), "repeatable": queries.repeatable(job)},
+        {
+            "job": job,
+            "row": row,
+            "steps": queries.steps_of(job),
+            "lines": queries.log_of(job),
+            "repeatable": queries.repeatable(job),
+            "may_act": queries.may_act(cast("User", request.user), job),
+            "may_audit": can(request.user, "audit.view"),
+        },
     )
 
 
@@ -150,16 +159,17 @@ def recent(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"jobs": [job_row(job) for job in queries.recent_jobs(cast("User", request.user))]})
 
 
-def _act(request: HttpRequest, act: Any) -> HttpResponse:
+def _act(request: HttpRequest, job: Job, act: Callable[[], Job]) -> HttpResponse:
     """Do it and answer in the asker's way: JSON for scripts, the job's page for forms."""
     asks_json = "text/html" not in request.headers.get("Accept", "")
     try:
-        job: Job = act()
+        done = act()
     except SubmitError as error:
+        answer = refusal(error)
         if asks_json:
-            return refusal(error)
-        return render(request, "jobs/refused.html", {"reason": error.reason}, status=refusal(error).status_code)
-    return JsonResponse({"job": job_row(job)}, status=202) if asks_json else redirect("jobs:detail", pk=job.pk)
+            return answer
+        return render(request, "jobs/refused.html", {"reason": error.reason, "job": job}, status=answer.status_code)
+    return JsonResponse({"job": job_row(done)}, status=202) if asks_json else redirect("jobs:detail", pk=done.pk)
 
 
 @signed_in
@@ -167,7 +177,7 @@ def _act(request: HttpRequest, act: Any) -> HttpResponse:
 def cancel(request: HttpRequest, pk: Any) -> HttpResponse:
     """Cancel a job."""
     job = _job(request, pk)
-    return _act(request, lambda: service.cancel(cast("User", request.user), job))
+    return _act(request, job, lambda: service.cancel(cast("User", request.user), job))
 
 
 @signed_in
@@ -175,4 +185,4 @@ def cancel(request: HttpRequest, pk: Any) -> HttpResponse:
 def retry(request: HttpRequest, pk: Any) -> HttpResponse:
     """Submit a failed job's operation again."""
     job = _job(request, pk)
-    return _act(request, lambda: service.retry(cast("User", request.user), job, source_ip=client_ip(request)))
+    return _act(request, job, lambda: service.retry(cast("User", request.user), job, source_ip=client_ip(request)))

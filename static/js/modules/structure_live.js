@@ -1,6 +1,6 @@
 // Fetches a page's [data-refresh] parts anew when the structure it shows changed.
 // data-kinds="pool volume" names the live messages, data-host="3" limits them to one host, data-jobs="host." also
-// follows jobs of operations with that beginning.
+// follows jobs of operations with that beginning, data-job names the one job that counts.
 
 import { onMessage } from "../live.js";
 import { refresh } from "../refresh.js";
@@ -8,10 +8,11 @@ import { refresh } from "../refresh.js";
 const CALM_MS = 400;
 
 export default function start(element) {
-  const { kinds, host, jobs } = element.dataset;
+  const { kinds, host, jobs, job } = element.dataset;
   let timer = 0;
   const soon = (message) => {
     if (host && message.host !== Number(host)) return;
+    if (job && message.row?.id !== job) return;
     timer ||= setTimeout(() => {
       timer = 0;
       refresh().catch((error) => console.warn("refresh", error));
