@@ -15,6 +15,8 @@ mount -t tmpfs -o mode=755 tmpfs /srv && mkdir /srv/shared && mount --bind $LAB/
 mount -t tmpfs -o mode=755,size=64m tmpfs /run && mkdir -p /run/sshd /run/lock /run/libvirt
 mount -t proc proc /proc
 V2=; [ -f /sys/fs/cgroup/cgroup.controllers ] && V2=1
+# as udev would: a /dev/kvm that QEMU's user may not open makes libvirt probe QEMU anew at every call (5 s a definition)
+[ ! -e /dev/kvm ] || { mknod -m 660 /run/kvm c 10 232 && chgrp kvm /run/kvm && mount --bind /run/kvm /dev/kvm; }
 umount -l -R /sys; mount -t sysfs sysfs /sys
 if [ -n "$V2" ]; then   # our processes go into a leaf, so that libvirt may hand controllers to its own children
   mount -t cgroup2 cgroup2 /sys/fs/cgroup && mkdir -p /sys/fs/cgroup/init && echo $$ > /sys/fs/cgroup/init/cgroup.procs
