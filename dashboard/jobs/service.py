@@ -15,7 +15,7 @@ from dashboard.accounts.access import can
 from dashboard.accounts.models import User
 from dashboard.inventory.models import Host
 from dashboard.jobs import doorbell, news
-from dashboard.jobs.errors import Denied, HostNotLive, Invalid, Locked, NotCancellable, Refused
+from dashboard.jobs.errors import Denied, HostNotLive, Invalid, Locked, NotCancellable, Refused, SubmitError
 from dashboard.jobs.models import Job
 from dashboard.jobs.operation import OPERATIONS, Operation, Params
 from dashboard.jobs.rows import cancellable
@@ -50,7 +50,24 @@ def submit(
         raise Denied
     if (former := _former(user, idempotency_key, declared, facts)) is not None:
         return former
-    typed, errors = validate(declared, {} if params is None else params)
+    try:
+        typed, lock = _checked(user, declared, target, facts, {} if params is None else params)
+    except SubmitError:
+        # The other of two posts with one key may have come first since we looked.
+        if (former := _former(user, idempotency_key, declared, facts)) is not None:
+            return former
+        raise
+    job = _row(declared, facts, target, typed)
+    job.lock, job.idempotency_key, job.source_ip = lock, idempotency_key, source_ip[:64]
+    job.created_by, job.created_by_name = user, user.get_username()
+    return _insert(job, declared, facts)
+
+
+def _checked(
+    user: User, declared: Operation, target: Target, facts: Described, params: dict[str, Any] | Params
+) -> tuple[Params, str]:
+    """The typed parameters and the name of the lock, or the error that says why not."""
+    typed, errors = validate(declared, params)
     if typed is None:
         raise Invalid(errors)
     if facts.host is not None and not declared.offline and facts.host.status != Host.Status.LIVE:
@@ -62,10 +79,7 @@ def submit(
         raise Refused(reason)
     if found := declared.check(user, target, typed):
         raise Invalid({field: [str(text) for text in texts] for field, texts in found.items()})
-    job = _row(declared, facts, target, typed)
-    job.lock, job.idempotency_key, job.source_ip = lock, idempotency_key, source_ip[:64]
-    job.created_by, job.created_by_name = user, user.get_username()
-    return _insert(job, declared, facts)
+    return typed, lock
 
 
 def _row(declared: Operation, facts: Described, target: Target, typed: Params) -> Job:

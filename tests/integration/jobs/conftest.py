@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import django
 import pytest
@@ -122,45 +123,66 @@ class Plant:
             worker.wait()
 
 
-@pytest.fixture(scope="session")
-def _migrated(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Path:
-    """An empty, migrated database, copied for each test."""
-    file = tmp_path_factory.mktemp("jobs") / "empty.sqlite3"
-    with django_db_blocker.unblock(), database(file):
-        call_command("migrate", verbosity=0)
-    return file
-
-
 class database:
-    """Point Django's default database at a file, in this process (all threads)."""
+    """Make Django's default database another one, in this process (all threads)."""
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
+    def __init__(self, wanted: dict[str, Any]) -> None:
+        self.wanted = wanted
 
     def __enter__(self) -> None:
-        self.was = connections["default"]
-        self.name = connections.settings["default"]["NAME"]
-        connections.settings["default"]["NAME"] = str(self.file)
+        self.was, self.settings = connections["default"], connections.settings["default"]
+        connections.settings["default"] = {**self.settings, **self.wanted}
         connections["default"] = connections.create_connection("default")
 
     def __exit__(self, *_exc: object) -> None:
         connections["default"].close()
-        connections.settings["default"]["NAME"] = self.name
+        connections.settings["default"] = self.settings
         connections["default"] = self.was
+
+
+@pytest.fixture(scope="session")
+def _database(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> dict[str, Any]:
+    """A migrated database: a file, or the empty PostgreSQL database of the environment's TEST_POSTGRES_URL."""
+    if url := os.environ.get("TEST_POSTGRES_URL"):
+        parts = urlsplit(url)
+        wanted = {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": parts.path.lstrip("/"),
+            "HOST": parts.hostname,
+            "PORT": str(parts.port or ""),
+            "USER": parts.username,
+            "PASSWORD": parts.password or "",
+            "OPTIONS": {},
+        }
+    else:
+        wanted = {"NAME": str(tmp_path_factory.mktemp("jobs") / "empty.sqlite3")}
+    with django_db_blocker.unblock(), database(wanted):
+        call_command("migrate", verbosity=0)
+    return wanted
 
 
 @pytest.fixture
 def plant(
-    tmp_path: Path, _migrated: Path, redis_server: RedisServer, django_db_blocker: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    _database: dict[str, Any],
+    redis_server: RedisServer,
+    django_db_blocker: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Plant]:
     """The plant, without a worker yet."""
     state = tmp_path / "state"
     state.mkdir()
-    (state / "kvmweb.sqlite3").write_bytes(_migrated.read_bytes())
     monkeypatch.setenv("KVMWEB_STATE_DIR", str(state))
+    wanted = _database
+    if url := os.environ.get("TEST_POSTGRES_URL"):
+        monkeypatch.setenv("KVMWEB_DATABASE_URL", url)
+    else:
+        wanted = {"NAME": str(state / "kvmweb.sqlite3")}
+        (state / "kvmweb.sqlite3").write_bytes(Path(_database["NAME"]).read_bytes())
     with redis_server.client() as client:
         client.flushall()
-    with django_db_blocker.unblock(), database(state / "kvmweb.sqlite3"):
+    with django_db_blocker.unblock(), database(wanted):
+        call_command("flush", interactive=False, verbosity=0)
         made = Plant(tmp_path, redis_server)
         try:
             yield made
