@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from dashboard.accounts.access import can
 from dashboard.accounts.models import User
 from dashboard.guests.queries import PAGE_SIZE, Filters, GuestPage
-from dashboard.guests.rows import meter
+from dashboard.guests.rows import NO_PRIMARY, meter
 from dashboard.guests.words import FILTERS
 from dashboard.inventory.models import Guest, Host
 from dashboard.jobs.operation import OPERATIONS
@@ -166,5 +166,7 @@ def blank_row() -> Item:
         "tx": DASH,
         "uptime": DASH,
         "addresses": [],
-        "primary": {"operation": "guest.start", "label": "", "icon": "play"},
+        "note": "",
+        "primary": NO_PRIMARY,
+        "idle": True,
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from dashboard.guests.queries import Filters, GuestPage
 from dashboard.guests.words import PRIMARY, reason_text, shown_state
@@ -19,6 +20,7 @@ from dashboard.live.formats import DASH, bytes_text, duration_text, face, percen
 
 Row = dict[str, Any]
 SHOWN_TAGS = 4
+NO_PRIMARY = {"operation": "guest.start", "label": "", "icon": "play"}
 COLUMNS = (
     ("name", "name"),
     ("state", "state"),
@@ -62,15 +64,15 @@ def list_row(guest: Guest, sample: list[Any] | None, job: Job | None, now: datet
     row |= {
         "shown": shown,
         "face": {"label": looks.label, "shape": looks.shape, "tone": looks.tone},
-        "reason_text": reason_text(row["state"], row["reason"]),
+        "note": f"{label_of(job)}…" if job else reason_text(row["state"], row["reason"]),
         "memory_size": bytes_text(guest.memory_kib * 1024),
         "started": started,
         "uptime": duration_text(now - started) if started else DASH,
         "more_tags": max(0, len(guest.tags) - SHOWN_TAGS),
         "shown_tags": guest.tags[:SHOWN_TAGS],
-        "primary": primary and {"operation": primary[0], "label": primary[1], "icon": primary[2]},
+        "primary": {"operation": primary[0], "label": primary[1], "icon": primary[2]} if primary else NO_PRIMARY,
+        "idle": primary is None,
         "confirm": OPERATIONS[primary[0]].confirm if primary else "",
-        "busy": label_of(job) if job else "",
     }
     return row
 
@@ -85,9 +87,9 @@ def list_rows(page: GuestPage) -> list[Row]:
     return rows
 
 
-def columns(filters: Filters) -> list[Row]:
-    """The table's heads: each sorts by its column, the other way round when it does already."""
-    labels = {
+def labels() -> dict[str, str]:
+    """The words of heads and cells, translated once a page and not once a row."""
+    return {
         "name": _("Name"),
         "state": _("State"),
         "host": _("Host"),
@@ -97,12 +99,23 @@ def columns(filters: Filters) -> list[Row]:
         "network": _("Network"),
         "addresses": _("Addresses"),
         "uptime": _("Uptime"),
+        "read": pgettext("rate", "read"),
+        "write": pgettext("rate", "write"),
+        "in": pgettext("rate", "in"),
+        "out": pgettext("rate", "out"),
+        "copy": _("Copy address"),
+        "more": _("More"),
+        "operations": _("Operations"),
     }
+
+
+def columns(filters: Filters, words: dict[str, str]) -> list[Row]:
+    """The table's heads: each sorts by its column, the other way round when it does already."""
     key, down = filters.sort.removeprefix("-"), filters.sort.startswith("-")
     return [
         {
             "name": name,
-            "label": labels[name],
+            "label": words[name],
             "href": filters.address(sort=f"-{sort}" if key == sort and not down else sort) if sort else "",
             "order": ("descending" if down else "ascending") if sort and key == sort else "",
         }

@@ -37,11 +37,13 @@ def guest_list(request: HttpRequest) -> HttpResponse:
     user = _user(request)
     filters = queries.Filters.read(request.GET)
     page = queries.page_of(user, filters)
+    labels = rows.labels()
     context = {
+        "labels": labels,
         "filters": filters,
         "page": page,
         "rows": rows.list_rows(page),
-        "columns": rows.columns(filters),
+        "columns": rows.columns(filters, labels),
         "words": for_scripts(),
         "states": actions.state_filters(filters, page),
         "pages": actions.page_links(filters, page),
