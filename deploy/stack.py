@@ -20,7 +20,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -29,7 +28,7 @@ import honcho.manager  # noqa: E402
 from honcho.environ import parse_procfile  # noqa: E402
 
 from deploy import nginx  # noqa: E402
-from kvmweb import env  # noqa: E402
+from kvmweb import address, env  # noqa: E402
 
 LIBVIRT_SOCKET = "/run/libvirt/libvirt-sock"
 SOCKETS = ("redis.sock", "web.sock", "console.sock", "serial.sock")
@@ -82,7 +81,7 @@ class Manager(honcho.manager.Manager):  # type: ignore[misc]
 
 def say(*lines: str) -> None:
     """Print lines to the person at the terminal, in one piece."""
-    print("\n".join(lines), flush=True)
+    print("\n".join(lines), flush=True)  # noqa: T201 - a command line program
 
 
 def answers(path: str) -> bool:
@@ -100,7 +99,7 @@ def answers(path: str) -> bool:
 
 def check_port() -> None:
     """Stop with a sentence when the port is taken."""
-    host, port = nginx.listen_address()
+    host, port = address.listen()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -177,10 +176,10 @@ def rotate(log: Path) -> None:
 
 def ready() -> bool:
     """Whether the web process answers through nginx."""
-    host, port = nginx.listen_address()
-    connection = http.client.HTTPConnection("127.0.0.1" if host in ("0.0.0.0", "::") else host, port, timeout=5)  # noqa: S104
+    host, port = address.listen()
+    connection = http.client.HTTPConnection("localhost" if host in address.EVERY_ADDRESS else host, port, timeout=5)
     try:
-        connection.request("GET", "/accounts/login/", headers={"Host": nginx.public_url().partition("://")[2]})
+        connection.request("GET", "/accounts/login/", headers={"Host": address.public_url().partition("://")[2]})
         return connection.getresponse().status < 500
     except (OSError, http.client.HTTPException):
         return False
@@ -199,7 +198,7 @@ def announce(values: dict[str, str], began: float) -> None:
     asked = subprocess.run(
         [sys.executable, "manage.py", "setup_link"], cwd=ROOT, env=values, capture_output=True, text=True, check=False
     )
-    url = nginx.public_url()
+    url = address.public_url()
     link = asked.stdout.strip()
     frame = "─" * max(44, len(link) + 4)
     lines = ["", frame, f"  kvmweb is ready: {url}/"]

@@ -9,7 +9,7 @@ from cryptography.fernet import Fernet
 from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from kvmweb import env, secrets
+from kvmweb import address, env, secrets
 
 BASE_DIR = env.BASE_DIR
 STATE_DIR = env.path("KVMWEB_STATE_DIR")
@@ -25,7 +25,7 @@ ENCRYPTION_KEYS = (
 ).split(",")
 
 LISTEN = env.text("KVMWEB_LISTEN")
-PUBLIC_URL = (env.text("KVMWEB_PUBLIC_URL") or f"http://{LISTEN}").rstrip("/")
+PUBLIC_URL = address.public_url()
 LOCAL_HOST = env.boolean("KVMWEB_LOCAL_HOST")
 LIBVIRT_SOCKET = env.text("KVMWEB_LIBVIRT_SOCKET")
 
