@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -27,12 +28,14 @@ from dashboard.virt.guests import state_of
 #   * start(paused=True) of a paused guest is done already; of a running one it is refused.
 #   A crashed guest whose QEMU was kept (<on_crash>preserve) is still active: only destroy and reset fit it.
 _OFF = {GuestState.SHUTOFF, GuestState.CRASHED}
+_STARTING = 30.0
+"""Seconds to wait for somebody else's start; QEMU is given as long by libvirt to show its monitor."""
 
 
 def state(conn: Any, uuid: str) -> tuple[GuestState, str]:
     """The guest's state and reason now (virDomainGetState). Raises VirtError ("not_found", …)."""
     with virt_errors():
-        return _now(_find(conn, uuid))
+        return state_of(*_find(conn, uuid).state(0))
 
 
 def start(conn: Any, uuid: str, *, paused: bool = False, fresh: bool = False) -> None:
@@ -157,8 +160,13 @@ def progress(conn: Any, uuid: str) -> float | None:
 
     libvirt: jobStats, answered while the job runs.
     """
-    with virt_errors():
-        told = _find(conn, uuid).jobStats(0)
+    try:
+        with virt_errors():
+            told = _find(conn, uuid).jobStats(0)
+    except VirtError as error:
+        if error.code == "state":  # it is off, so nothing goes on
+            return None
+        raise
     total = told.get("data_total") or told.get("memory_total")
     left = told.get("data_remaining", told.get("memory_remaining"))
     if told.get("type", 0) == libvirt.VIR_DOMAIN_JOB_NONE or not total or left is None:
@@ -181,12 +189,19 @@ def _find(conn: Any, uuid: str) -> Any:
 
 
 def _now(domain: Any) -> tuple[GuestState, str]:
-    return state_of(*domain.state(0))
+    """The state; of a guest that somebody is starting just now (libvirt calls it paused) the one that follows."""
+    until = time.monotonic() + _STARTING
+    while True:
+        now = state_of(*domain.state(0))
+        if now[1] != "starting up" or time.monotonic() > until:
+            return now
+        time.sleep(0.05)
 
 
 def _settled(conn: Any, uuid: str, done: Collection[GuestState]) -> bool:
     try:
-        return state(conn, uuid)[0] in done
+        with virt_errors():
+            return _now(_find(conn, uuid))[0] in done
     except VirtError:
         return False
 

@@ -203,8 +203,8 @@ class Domain(View):
         if self.firmware_auto != "efi" and self.loader_type != "pflash":
             return "bios"
         feature = self.element.find("os/firmware/feature[@name='secure-boot']")
-        secure = self.loader_secure == "yes" and (feature is None or feature.get("enabled") == "yes")
-        return "efi-secure" if secure else "efi"
+        secure = self.loader_secure if feature is None else feature.get("enabled")
+        return "efi-secure" if secure == "yes" else "efi"
 
     @property
     def cpu(self) -> str:

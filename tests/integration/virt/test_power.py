@@ -145,7 +145,7 @@ def test_a_save_can_be_watched_and_cancelled(lab_host: LabHost, make_guest: Make
         assert power.progress(conn, guest.uuid) is None
         power.abort(conn, guest.uuid)  # nothing to end
         saving.start()
-        told = wait_for(lambda: power.progress(conn, guest.uuid) or not saving.is_alive(), seconds=20)
+        told = wait_for(lambda: not saving.is_alive() or power.progress(conn, guest.uuid), seconds=20)
         if saving.is_alive():  # TCG guests have little to write: it may be over before it can be cancelled
             assert 0 < told <= 1
             power.abort(conn, guest.uuid)
