@@ -46,7 +46,7 @@ class HostConnections:
                 if connection is not None:
                     connection.close()
                 connection = self._open[host_id] = open_connection(spec)
-        return open_console(connection.conn, uuid, force=force)
+        return open_console(connection, uuid, force=force)
 
     def _spec(self, host_id: int) -> HostSpec:
         try:

@@ -74,7 +74,7 @@ _BY_TEXT: list[tuple[str, str]] = [
      r"|failed to connect|unable to connect|cannot connect to '|name or service not known|resolve|timed out waiting for server"
      r"|socket is not connected|remote command terminated|connection timed out|server not responding|monitor socket did not show", "unreachable"),
     (r"no space left|disk quota", "no_space"),
-    (r"failed to get .*(write|consistent read|shared).* lock|in use by|is already in use|device or resource busy"
+    (r"active console session|failed to get .*(write|consistent read|shared).* lock|in use by|is already in use|device or resource busy"
      r"|being used|target is busy", "in_use"),
     (r"already exists|already defined|is already active with uuid|file exists", "exists"),
     (r"cannot acquire state change lock|another (job|operation)|job .* is already|active block job", "busy"),

@@ -26,6 +26,8 @@ SEEN = [
     ("OPERATION_FAILED", "QEMU", "operation failed: domain 'x' already exists with uuid 4c41", "exists"),
     ("OPERATION_FAILED", "STORAGE", "operation failed: pool 'x' is already active with uuid 4c41", "exists"),
     ("INTERNAL_ERROR", "QEMU", "internal error: process exited: Failed to get \"write\" lock", "in_use"),
+    ("INTERNAL_ERROR", "QEMU", "internal error: Active console session exists for this domain", "in_use"),
+    ("LIBSSH", "LIBSSH", "libssh transport error: Remote command terminated with non-zero code: 1", "unreachable"),
     ("SYSTEM_ERROR", "STORAGE", "cannot fill file '/x': No space left on device", "no_space"),
     ("SYSTEM_ERROR", "STORAGE", "cannot open file '/x': Permission denied", "denied"),
     ("OPERATION_DENIED", "DOMAIN", "operation virDomainCreate forbidden for read only access", "denied"),
