@@ -40,7 +40,7 @@ lint: setup-test ## Linters and types
 format: setup-test ## Let the formatters write
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
-	@node_modules/.bin/biome check --write static/js static/css deploy/vendor.mjs
+	@node_modules/.bin/biome check --write
 
 .PHONY: bench
 bench: setup-test ## Measure, print a table, write var/bench.json

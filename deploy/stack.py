@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -47,7 +48,8 @@ class Manager(honcho.manager.Manager):  # type: ignore[misc]
 
     def __init__(self, once_started: Callable[[], None]) -> None:
         super().__init__()
-        self.events = queue.Queue()
+        self.events: queue.Queue[Any] = queue.Queue()
+        self._terminating = False
         self._once_started = once_started
 
     def _start(self) -> None:
