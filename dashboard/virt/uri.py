@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Literal
 from urllib.parse import quote, urlencode
 
@@ -113,14 +114,27 @@ def build_uri(spec: HostSpec) -> str:
 
 
 def _ssh_uri(spec: HostSpec) -> str:
-    # libssh, not the ssh program: only libssh honours known_hosts, so only it can pin the host key.
-    base = f"qemu+libssh://{valid_user(spec.user)}@{_authority(spec)}/system"
+    # A library, not the ssh program: only libraries honour known_hosts, so only they can pin the host key.
+    base = f"qemu+{_ssh_library(spec.key_file)}://{valid_user(spec.user)}@{_authority(spec)}/system"
     pinned = {"known_hosts": _ours(spec.known_hosts, "file of known host keys"), "known_hosts_verify": "normal"}
     if spec.key_file:
         return _with(base, keyfile=_ours(spec.key_file, "private key"), **pinned, sshauth="privkey")
     if not spec.password:
         raise ValueError("An SSH host needs a private key or a password.")
     return _with(base, **pinned, sshauth="password,keyboard-interactive")
+
+
+def _ssh_library(key_file: str) -> str:
+    """libssh2, except for RSA keys: before 1.11 it signs with SHA-1, which sshd refuses.
+
+    libssh leaves what it has read ahead lying until the next keepalive: replies above some KiB take 5 s (libvirt 9.0).
+    """
+    try:
+        lines = Path(key_file).read_text(encoding="ascii", errors="replace").splitlines() if key_file else []
+        rsa = any("BEGIN RSA" in line for line in lines) or b"ssh-rsa" in b64decode("".join(lines[1:-1]))
+    except (OSError, ValueError):
+        rsa = False
+    return "libssh" if rsa else "libssh2"
 
 
 def _authority(spec: HostSpec) -> str:

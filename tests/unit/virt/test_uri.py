@@ -35,7 +35,7 @@ def check_round_trip(spec: HostSpec, uri: str) -> None:
         assert parts.netloc == ""
         assert query == ([("socket", spec.socket)] if spec.socket else [])
         return
-    assert parts.scheme == {"ssh": "qemu+libssh", "tls": "qemu+tls", "tcp": "qemu+tcp"}[spec.transport]
+    assert parts.scheme == {"ssh": "qemu+libssh2", "tls": "qemu+tls", "tcp": "qemu+tcp"}[spec.transport]
     assert parts.hostname == valid_address(spec.address)
     assert parts.port == spec.port
     assert parts.username == (spec.user if spec.transport == "ssh" else None)
