@@ -151,9 +151,12 @@ def send_keys(conn: Any, uuid: str, codes: Sequence[int], hold_ms: int = 100) ->
 def screenshot(conn: Any, uuid: str, *, screen: int = 0) -> tuple[str, bytes]:
     """("image/png", bytes) of what the guest's screen shows now. libvirt: screenshot over a stream.
 
-    QEMU 7.1 and later gives PNG, earlier ones PPM, which is turned into PNG here; at most 64 MiB are read.
+    QEMU 7.1 and later gives PNG, earlier ones PPM, which is turned into PNG here; at most 64 MiB are read. A guest without
+    a graphics card is VirtError "unsupported", one that is off "state".
     """
     domain = _active(conn, uuid)
+    if Domain.parse(domain.XMLDesc(0)).video in {"", "none"}:
+        raise VirtError("unsupported", "the guest has no graphics card")
     stream = conn.newStream(0)
     kind = domain.screenshot(stream, screen, 0)
     data = bytearray()

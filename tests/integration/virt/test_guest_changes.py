@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -143,11 +144,17 @@ def test_a_running_guest_is_not_undefined(conn: Any, guest: LabGuest) -> None:
     assert guests.read_guest(conn, guest.uuid).persistent
 
 
-def test_undefining_takes_saved_state_and_snapshots_with_it(conn: Any, guest: LabGuest) -> None:
-    guest.virsh("snapshot-create-as", "before", "--disk-only", "--no-metadata") if False else None
+def test_undefining_takes_a_saved_state_with_it(conn: Any, guest: LabGuest) -> None:
     power.start(conn, guest.uuid)
     power.save(conn, guest.uuid)
     change.undefine(conn, guest.uuid)
+    change.undefine(conn, guest.uuid)
+    refuses("not_found", guests.read_guest, conn, guest.uuid)
+
+
+def test_a_guest_with_snapshots_is_undefined_but_not_renamed(conn: Any, guest: LabGuest) -> None:
+    guest.virsh("snapshot-create-as", "before", "--disk-only")
+    assert "snapshots" in refuses("state", change.rename, conn, guest.uuid, "renamed-3").detail
     change.undefine(conn, guest.uuid)
     refuses("not_found", guests.read_guest, conn, guest.uuid)
 
@@ -172,17 +179,11 @@ def test_the_screen_of_the_grub_rescue_cd_is_a_picture_and_answers_keys(conn: An
         refuses("state", change.screenshot, conn, NEW.uuid)
         refuses("state", change.send_keys, conn, NEW.uuid, [28])
         power.start(conn, NEW.uuid)
-        kind, first = change.screenshot(conn, NEW.uuid)
-        assert kind == "image/png"
-        width, height = struct.unpack(">II", first[16:24])
-        assert width >= 640
-        assert height >= 400
-        menu = wait_for(lambda: _changed(conn, first), seconds=60, every=1, saying="GRUB draws")
-        prompt = wait_for(lambda: _still(conn), seconds=60, every=1, saying="GRUB waits")
-        for code in (35, 18, 38, 25, 28):  # h e l p, Enter
-            change.send_keys(conn, NEW.uuid, [code], 50)
-        wait_for(lambda: _changed(conn, prompt), seconds=30, every=0.5, saying="GRUB answers")
-        assert len(menu) > 500
+        bar = wait_for(lambda: _bar(change.screenshot(conn, NEW.uuid)), seconds=60, every=0.5, saying="GRUB's menu")
+        change.send_keys(conn, NEW.uuid, [108], 50)  # KEY_DOWN
+        wait_for(
+            lambda: _bar(change.screenshot(conn, NEW.uuid)) == bar + 1, seconds=20, every=0.5, saying="the bar moves"
+        )
     finally:
         power.destroy(conn, NEW.uuid)
         change.undefine(conn, NEW.uuid)
@@ -200,18 +201,42 @@ def test_a_guest_without_a_screen_has_no_picture(conn: Any, lab_host: LabHost, m
     power.start(conn, guest.uuid)
     with pytest.raises(VirtError) as refused:
         change.screenshot(conn, guest.uuid)
-    assert refused.value.code in {"unsupported", "invalid", "internal"}
+    assert refused.value.code == "unsupported"
 
 
-def _changed(conn: Any, before: bytes) -> bytes | None:
-    now = change.screenshot(conn, NEW.uuid)[1]
-    return now if now != before else None
+def _bar(picture: tuple[str, bytes]) -> int | None:
+    """The line of text (16 pixels high) of GRUB's menu that is bright from side to side."""
+    kind, png = picture
+    assert kind == "image/png"
+    width, rows = _pixels(png)
+    for line in range(3, len(rows) // 16):
+        band = [row[3 * 30 : 3 * (width - 30)] for row in rows[16 * line + 2 : 16 * line + 14]]
+        if band and sum(map(sum, band)) / sum(map(len, band)) > 100:
+            return line
+    return None
 
 
-def _still(conn: Any) -> bytes | None:
-    """The picture, once it has not changed for a second (but for the blinking cursor: two in a row of three)."""
-    shots = []
-    for _ in range(3):
-        shots.append(change.screenshot(conn, NEW.uuid)[1])
-        wait_for(lambda: True)
-    return shots[0] if shots[0] in shots[1:] else None
+def _pixels(png: bytes) -> tuple[int, list[bytearray]]:
+    """Width and rows (RGB) of a PNG with 8 bits a channel, from the format's description (W3C PNG, sections 9 and 12)."""
+    width, height, depth, colour = struct.unpack(">IIBB", png[16:26])
+    assert (depth, colour) == (8, 2)
+    data, at = b"", 8
+    while at < len(png):
+        size, kind = struct.unpack(">I4s", png[at : at + 8])
+        data, at = data + (png[at + 8 : at + 8 + size] if kind == b"IDAT" else b""), at + 12 + size
+    raw, rows, above = zlib.decompress(data), [], bytearray(width * 3)
+    for start in range(0, height * (width * 3 + 1), width * 3 + 1):
+        row = bytearray(raw[start + 1 : start + 1 + width * 3])
+        for x in range(width * 3 if raw[start] else 0):
+            left, corner = (row[x - 3], above[x - 3]) if x >= 3 else (0, 0)
+            row[x] = (row[x] + _guess(raw[start], left, above[x], corner)) & 255
+        rows.append(row)
+        above = row
+    return width, rows
+
+
+def _guess(method: int, left: int, above: int, corner: int) -> int:
+    if method == 4:
+        distances = (abs(above - corner), abs(left - corner), abs(left + above - 2 * corner))
+        return (left, above, corner)[distances.index(min(distances))]
+    return (0, left, above, (left + above) // 2)[method]
