@@ -265,7 +265,9 @@ def libvirt() -> Findings:
         yield _silent(path, error)
         return
     try:
-        with closing(open_connection(HostSpec(key="doctor", transport="local", socket=settings.LIBVIRT_SOCKET))) as opened:
+        with closing(
+            open_connection(HostSpec(key="doctor", transport="local", socket=settings.LIBVIRT_SOCKET))
+        ) as opened:
             nodes.check_access(opened.conn)
             facts = nodes.read_host(opened.conn)
     except VirtError as problem:

@@ -97,10 +97,19 @@ def _check_context(host: Host) -> dict[str, Any]:
     result = check.result if check else {}
     return {
         "check": check,
-        "checks": shown(result.get("checks", [])),
+        "checks": shown(_still_so(host, result.get("checks", []))),
         "host_keys": result.get("host_keys", []) if check and check.error_code == "host_key" else [],
         "public_key": enrol.public_key(host),
     }
+
+
+def _still_so(host: Host, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the warnings about a default pool or network that has been made since the check."""
+    made = {
+        "pool": host.pools.filter(name="default").exists(),
+        "network": host.networks.filter(name="default").exists(),
+    }
+    return [row for row in rows if row["state"] != "warn" or not made.get(row["name"])]
 
 
 def _last_check(host: Host) -> Job | None:

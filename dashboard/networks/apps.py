@@ -10,3 +10,7 @@ class NetworksConfig(AppConfig):
 
     name = "dashboard.networks"
     label = "networks"
+
+    def ready(self) -> None:
+        """Declare what is done to networks."""
+        from dashboard.networks import operations  # noqa: F401

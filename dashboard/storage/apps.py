@@ -10,3 +10,7 @@ class StorageConfig(AppConfig):
 
     name = "dashboard.storage"
     label = "storage"
+
+    def ready(self) -> None:
+        """Declare what is done to storage."""
+        from dashboard.storage import operations  # noqa: F401

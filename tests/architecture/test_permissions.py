@@ -82,4 +82,7 @@ GOLDEN = {
     "host.check": "a",
     "host.make_default_network": "a",
     "host.make_default_pool": "a",
+    "network.start": "a",
+    "pool.refresh": "oa",
+    "pool.start": "a",
 }
