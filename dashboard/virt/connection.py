@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -36,11 +37,11 @@ _turns_lock = threading.Lock()
 
 
 class Connection:
-    """An open connection. `conn` is libvirt's own object, to be handed only to functions of `virt`."""
+    """An open connection."""
 
     def __init__(self, spec: HostSpec, conn: Any, own_sockets: dict[int, int]) -> None:
         self.spec = spec
-        self.conn = conn
+        self._conn = conn
         self.opened_at = time.time()
         self.pid = os.getpid()
         self.cleanups: list[Callable[[], None]] = []
@@ -50,6 +51,13 @@ class Connection:
         self._callbacks: list[Callable[[str], None]] = []
         self._ended: str | None = None
         self._watch()
+
+    @property
+    def conn(self) -> Any:
+        """libvirt's own object, to be handed only to functions of `virt`. Raises VirtError once it is closed."""
+        if self._conn is None:
+            raise VirtError("unreachable", "the connection has been closed")
+        return self._conn
 
     def _watch(self) -> None:
         if self.spec.transport == "test":
@@ -83,10 +91,11 @@ class Connection:
 
     def alive(self) -> bool:
         """True while neither side has closed it. Asks nobody: a link that has gone silent still counts as alive."""
-        if self._ended is not None or self.pid != os.getpid():
+        conn = self._conn
+        if conn is None or self._ended is not None or self.pid != os.getpid():
             return False
         try:
-            return bool(self.conn.isAlive() == 1)
+            return bool(conn.isAlive() == 1)
         except libvirt.libvirtError:
             return False
 
@@ -95,7 +104,7 @@ class Connection:
         sockets.cut(self._sockets)
 
     def close(self, seconds: float = 5.0) -> None:
-        """Give everything back. A host that does not answer is cut off after `seconds`."""
+        """Give everything back. Calls that still run elsewhere get an error; a host that hangs is cut off after `seconds`."""
         if self.pid != os.getpid():
             return  # the parent's connection: touching it would end it there
         self._end("client")
@@ -112,11 +121,19 @@ class Connection:
         while self.cleanups:
             with suppress(libvirt.libvirtError):
                 self.cleanups.pop()()
+        conn, self._conn = self._conn, None
+        if conn is None:
+            return
         if self.spec.transport != "test":
             with suppress(libvirt.libvirtError):
-                self.conn.unregisterCloseCallback()
+                conn.unregisterCloseCallback()
+        # virConnectClose frees what a call on another thread still uses. While anybody else holds the object we only cut
+        # its socket, and Python closes it when the last call has let go. (Two references: this variable and the argument.)
+        if sys.getrefcount(conn) > 2:
+            self.abort()
+            return
         with suppress(libvirt.libvirtError):
-            self.conn.close()
+            conn.close()
 
 
 class _Attempt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 
 import libvirt
 
@@ -37,8 +38,8 @@ def _run() -> None:
     while True:
         try:
             libvirt.virEventRunDefaultImpl()
-        except libvirt.libvirtError:  # one bad callback must not stop all events of this process
-            continue
+        except libvirt.libvirtError:
+            time.sleep(0.1)  # one bad turn must not stop all events of this process, nor eat a processor
 
 
 def on_event_thread() -> bool:

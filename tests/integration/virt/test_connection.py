@@ -6,13 +6,16 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import libvirt
 import pytest
 
+from dashboard.virt import events
 from dashboard.virt.connection import Connection, open_connection
 from dashboard.virt.errors import VirtError
 from dashboard.virt.uri import HostSpec, Transport
@@ -216,6 +219,49 @@ def test_closing_a_hung_host_takes_no_longer_than_promised(lab_host: LabHost) ->
         assert time.monotonic() - started < 2.5
 
 
+def test_closing_under_a_running_call_ends_the_call_and_frees_nothing_it_uses(lab_host: LabHost) -> None:
+    connection = open_connection(lab_host.spec("tcp"))
+    raised: list[libvirt.libvirtError] = []
+
+    def call(conn: Any) -> None:
+        try:
+            conn.listAllDomains()
+        except libvirt.libvirtError as error:
+            raised.append(error)
+
+    with frozen_libvirtd(lab_host):
+        calling = threading.Thread(target=call, args=(connection.conn,))
+        calling.start()
+        time.sleep(0.3)
+        connection.close(seconds=1.0)
+        calling.join(5)
+    assert len(raised) == 1
+    with pytest.raises(VirtError):
+        connection.conn.listAllDomains()
+
+
+@pytest.mark.parametrize("dead", [False, True])
+def test_nothing_is_left_of_a_closed_connection(lab_host: LabHost, dead: bool) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    left = []
+    for transport in TRANSPORTS:
+        connection = open_connection(lab_host.spec(transport))
+        events.subscribe(connection, lambda _event: None)
+        connection.conn.listAllDomains()
+        left.append((connection, weakref.ref(connection.conn)))
+    if dead:
+        lab_host.kill_libvirtd()
+        lab_host.start_libvirtd()
+    for connection, _ in left:
+        connection.close()
+    wait_for(
+        lambda: not [reference for _, reference in left if reference() is not None],
+        seconds=3,
+        saying="objects are freed",
+    )
+    wait_for(lambda: len(list(Path("/proc/self/fd").iterdir())) <= before, seconds=3, saying="files are closed")
+
+
 def test_one_hung_host_does_not_delay_another(lab_hosts: Callable[[int], list[LabHost]]) -> None:
     hung, well = lab_hosts(2)
     with frozen_libvirtd(hung):
@@ -229,6 +275,7 @@ def test_one_hung_host_does_not_delay_another(lab_hosts: Callable[[int], list[La
 
 FORKED = """
 import os, sys
+from dashboard.virt import events
 from dashboard.virt.connection import open_connection
 from dashboard.virt.errors import VirtError
 from dashboard.virt.pool import borrow, pool
