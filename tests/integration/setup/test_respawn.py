@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -56,7 +57,7 @@ def test_a_process_that_ends_is_started_again_later_each_time(respawn: object, t
     respawn("date +%s.%N >> times")  # type: ignore[operator]
     until(lambda: len(lines(tmp_path / "times")) >= 4, 12)
     times = [float(line) for line in lines(tmp_path / "times")]
-    pauses = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(times)]
     assert 0.4 < pauses[0] < 1.5
     assert pauses[0] < pauses[1] < pauses[2] < 5
 

@@ -1,0 +1,216 @@
+"""`make run`'s last part, on a state folder and port of its own: everything starts, heals, and is gone afterwards."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+READY = re.compile(r"kvmweb is ready: (\S+)/\n")
+START_SECONDS = 60
+
+
+def until(true: Callable[[], object], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"waited too long until {what}"
+        time.sleep(0.05)
+
+
+class Stack:
+    """One start of deploy/stack.py."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.state = folder / "state"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.environ = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("KVMWEB_")},
+            "KVMWEB_STATE_DIR": str(self.state),
+            "KVMWEB_LISTEN": f"127.0.0.1:{self.port}",
+            "KVMWEB_LOCAL_HOST": "0",
+        }
+
+    def start(self) -> None:
+        self.output = self.folder / f"output-{time.monotonic_ns()}"
+        self.process = subprocess.Popen(
+            [sys.executable, "deploy/stack.py"],
+            cwd=ROOT,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=self.output.open("wb"),
+            stderr=subprocess.STDOUT,
+        )
+        until(lambda: READY.search(self.said()) or self.process.poll() is not None, START_SECONDS, "it is ready")
+        assert READY.search(self.said()), self.said()
+
+    def said(self) -> str:
+        return self.output.read_text()
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that has our state folder in its environment, or (Redis writes over that) in its command line."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                environ, argv = process.environ(), process.cmdline()
+                if environ.get("KVMWEB_STATE_DIR") == str(self.state) or str(self.state) in " ".join(argv):
+                    found.append(process)
+            except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
+                continue
+        return found
+
+    def find(self, *words: str) -> psutil.Process:
+        """The process with these words in its command line that is not the script that keeps it."""
+        for process in self.processes():
+            argv = process.cmdline()
+            if all(word in argv for word in words) and not any("respawn" in word for word in argv):
+                return process
+        raise AssertionError(words)
+
+    def status(self, path: str) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    folder = Path(tempfile.mkdtemp(prefix="kvmweb-stack-", dir="/tmp"))
+    stack = Stack(folder)
+    stack.start()
+    yield stack
+    if stack.process.poll() is None:
+        stack.process.kill()
+        stack.process.wait()
+    until(lambda: not stack.processes(), 20, "nothing is left")
+    shutil.rmtree(folder)
+
+
+def test_it_says_where_it_is_and_how_to_become_administrator(stack: Stack) -> None:
+    link = re.search(rf"http://127\.0\.0\.1:{stack.port}(/setup/\S+/)", stack.said())
+    assert link
+    assert stack.status(link[1]) == 200
+    assert stack.status("/accounts/login/") == 200
+
+
+def test_static_files_are_collected_with_their_hashes(stack: Stack) -> None:
+    files = [path.relative_to(stack.state / "static") for path in (stack.state / "static").rglob("rfb.*.js")]
+    assert files
+    assert stack.status(f"/static/{files[0]}") == 200
+
+
+def test_no_secret_stands_in_a_command_line_or_is_readable_by_others(stack: Stack) -> None:
+    secrets = [path for path in (stack.state / "secrets").iterdir() if path.is_file()]
+    assert len(secrets) >= 2
+    lines = [" ".join(process.cmdline()) for process in stack.processes()]
+    for path in secrets:
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert not [line for line in lines if path.read_text().strip() in line]
+    assert stack.state.stat().st_mode & 0o777 == 0o700
+    assert (stack.state / "kvmweb.sqlite3").stat().st_mode & 0o077 == 0
+
+
+def test_the_doctor_finds_nothing_broken(stack: Stack) -> None:
+    asked = subprocess.run(
+        [sys.executable, "manage.py", "doctor"], cwd=ROOT, env=stack.environ, capture_output=True, text=True
+    )
+    assert asked.returncode == 0, asked.stdout + asked.stderr
+    assert "Nothing is broken." in asked.stdout
+
+
+def test_a_second_start_with_the_same_folder_says_why_not(stack: Stack) -> None:
+    second = subprocess.run(
+        [sys.executable, "deploy/stack.py"], cwd=ROOT, env=stack.environ, capture_output=True, text=True, timeout=30
+    )
+    assert second.returncode == 1
+    assert "runs already with the state folder" in second.stderr
+
+
+def test_a_taken_port_is_named_with_the_way_out(stack: Stack) -> None:
+    environ = {**stack.environ, "KVMWEB_STATE_DIR": str(stack.folder / "other")}
+    second = subprocess.run(
+        [sys.executable, "deploy/stack.py"], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=30
+    )
+    assert second.returncode == 1
+    assert f"Can't listen on 127.0.0.1 port {stack.port}: another program uses it" in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "socket_name"),
+    [
+        (("kvmweb.asgi:application",), "web.sock"),
+        (("console_gateway",), "console.sock"),
+        (("dashboard.consoles.serial:application",), "serial.sock"),
+    ],
+)
+def test_a_killed_process_comes_back(stack: Stack, words: tuple[str, ...], socket_name: str) -> None:
+    def answers() -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(stack.state / "run" / socket_name)) == 0
+
+    until(answers, 20, "it answers")
+    victim = stack.find(*words)
+    victim.kill()
+    until(lambda: not victim.is_running() and answers(), START_SECONDS, "it answers again")
+    assert stack.find(*words).pid != victim.pid
+    assert stack.process.poll() is None
+
+
+def test_redis_worker_and_monitor_come_back_too(stack: Stack) -> None:
+    for words in (("kvmweb.worker",), ("monitor",)):
+        stack.find(*words).kill()
+
+    def redis() -> psutil.Process | None:
+        lines = [(process, process.cmdline()) for process in stack.processes()]
+        return next((process for process, argv in lines if argv and argv[0].startswith("redis-server ")), None)
+
+    victim = redis()
+    assert victim
+    victim.kill()
+
+    def back() -> object:
+        lines = [" ".join(process.cmdline()) for process in stack.processes()]
+        there = [
+            any(word in line and "respawn" not in line for line in lines)
+            for word in ("kvmweb.worker", "manage.py monitor")
+        ]
+        fresh = redis()
+        return fresh and fresh.pid != victim.pid and all(there)
+
+    until(back, 30, "all are back")
+
+
+def test_ctrl_c_ends_everything_and_starting_again_takes_seconds(stack: Stack) -> None:
+    stack.process.send_signal(signal.SIGINT)
+    assert stack.process.wait(timeout=30) == 0, stack.said()
+    assert stack.processes() == []
+    assert not [path for path in (stack.state / "run").iterdir() if path.is_socket()]
+    began = time.monotonic()
+    stack.start()
+    assert time.monotonic() - began < 30  # alone on its machine it takes 4 s
+
+
+def test_when_the_launcher_is_killed_nothing_outlives_it(stack: Stack) -> None:
+    if stack.process.poll() is not None:
+        stack.start()
+    stack.process.kill()
+    stack.process.wait()
+    until(lambda: not stack.processes(), 20, "nothing is left")
