@@ -34,5 +34,7 @@ class SignInRequired:
         if request.resolver_match and request.resolver_match.url_name in OPEN_VIEWS:
             return None
         if "application/json" in request.headers.get("Accept", "") or request.path.startswith("/api/"):
-            return JsonResponse({"error": str(translation.gettext("Sign in first."))}, status=401)
+            said = str(translation.gettext("Sign in first."))
+            problem = {"type": "about:blank", "title": "Unauthorized", "status": 401, "detail": said, "error": said}
+            return JsonResponse(problem, status=401, content_type="application/problem+json")
         return redirect_to_login(request.get_full_path())

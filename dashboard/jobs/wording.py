@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.utils.translation import gettext, override
@@ -69,9 +70,14 @@ def validate(operation: Operation, params: dict[str, Any] | Params) -> tuple[Par
 
 def plain_errors(error: ValidationError) -> dict[str, list[str]]:
     """Pydantic's errors by field ("disks.0.size"; "" for the whole), each as a sentence in the active language."""
+    return plain_entries(error.errors(include_url=False, include_input=False))
+
+
+def plain_entries(entries: Iterable[Mapping[str, Any]], skip: int = 0) -> dict[str, list[str]]:
+    """The same for a list of pydantic's error entries; `skip` leaves out that many names at the front of each field."""
     found: dict[str, list[str]] = {}
-    for entry in error.errors(include_url=False, include_input=False):
-        field = ".".join(str(part) for part in entry["loc"])
+    for entry in entries:
+        field = ".".join(str(part) for part in entry["loc"][skip:])
         context = entry.get("ctx", {})
         raised = context.get("error")
         if entry["type"] in ("value_error", "assertion_error") and isinstance(raised, Exception) and raised.args:

@@ -1,0 +1,123 @@
+"""The API's changes: one typed route per declared operation, made from its declaration; cancel and retry of jobs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404, HttpRequest
+from django.shortcuts import get_object_or_404
+from ninja import Router, Status
+from ninja.params.functions import Body, Header
+
+from dashboard.accounts.access import can
+from dashboard.accounts.adapter import client_ip
+from dashboard.api.reads import WRONG, user_of
+from dashboard.api.schemas import JobOut, Problem
+from dashboard.inventory.models import Host
+from dashboard.jobs import queries, service
+from dashboard.jobs.operation import OPERATIONS, NoParams, Operation
+from dashboard.jobs.rows import job_row
+from dashboard.jobs.targets import VIEW_PERMISSION, Target, find
+from dashboard.jobs.wording import english
+
+ANSWERS = {202: JobOut, **WRONG, 409: Problem}
+PLACES: dict[str, tuple[str, type]] = {
+    "guest": ("/guests/{uuid:key}/operations/", UUID),
+    "pool": ("/pools/{uuid:key}/operations/", UUID),
+    "network": ("/networks/{uuid:key}/operations/", UUID),
+    "host": ("/hosts/{int:key}/operations/", int),
+    "none": ("/operations/", UUID),
+}
+
+
+def operations_router() -> Router:
+    """A router with a route for every operation there is now: `POST /guests/{uuid}/operations/start`."""
+    router = Router()
+    for declared in OPERATIONS.values():
+        place, _type = PLACES[declared.target]
+        route = place + (declared.name if declared.target == "none" else declared.name.partition(".")[2])
+        router.post(
+            route,
+            response=ANSWERS,
+            tags=[f"{declared.target} operations"],
+            operation_id=declared.name.replace(".", "_"),
+            summary=english(declared.label),
+            description=f"{declared.name} needs the permission {declared.permission}. Steps: {_steps(declared)}.",
+        )(_view(declared))
+    return router
+
+
+def _steps(declared: Operation) -> str:
+    return "; ".join(english(step.label) for step in declared.steps)
+
+
+def _target(request: HttpRequest, declared: Operation, key: Any, host: int | None) -> tuple[Target, Host | None]:
+    """The object of a route, or 404 as for one that the person may not see."""
+    if declared.target == "none":
+        concerned = (
+            Host.objects.filter(pk=host).first() if host is not None and can(request.user, "host.view") else None
+        )
+        if host is not None and concerned is None:
+            raise Http404
+        return None, concerned
+    target = find(declared.target, str(key), host)
+    if target is None or not can(request.user, VIEW_PERMISSION[declared.target], target):
+        raise Http404
+    return target, None
+
+
+def _view(declared: Operation) -> Callable[..., Any]:
+    """The view of one operation; its signature, from which ninja makes route and schema, is built from the declaration."""
+
+    def view(request: HttpRequest, **given: Any) -> Any:
+        target, host = _target(request, declared, given.get("key"), given.get("host"))
+        job = service.submit(
+            user=user_of(request),
+            operation=declared.name,
+            target=target,
+            params=given.get("params"),
+            idempotency_key=given.get("idempotency_key"),
+            source_ip=client_ip(request),
+            host=host,
+        )
+        return Status(202, job_row(job))
+
+    def parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+    parts = [inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=HttpRequest)]
+    if declared.target != "none":
+        parts.append(parameter("key", PLACES[declared.target][1]))
+    if declared.target != "host":
+        parts.append(parameter("host", int | None, None))
+    parts.append(parameter("idempotency_key", str | None, Header(None, alias="Idempotency-Key")))
+    if declared.params is not NoParams:
+        needed = any(field.is_required() for field in declared.params.model_fields.values())
+        parts.append(
+            parameter("params", declared.params, Body(...))
+            if needed
+            else parameter("params", declared.params | None, Body(None))
+        )
+    view.__signature__ = inspect.Signature(parts)  # type: ignore[attr-defined]
+    view.__name__ = declared.name.replace(".", "_")
+    return view
+
+
+jobs_router = Router()
+
+
+@jobs_router.post("/jobs/{uuid:pk}/cancel", response=ANSWERS, tags=["jobs"])
+def cancel_job(request: HttpRequest, pk: UUID) -> Any:
+    """Ask a job to stop and undo; one that has not begun ends at once."""
+    job = get_object_or_404(queries.visible_jobs(user_of(request)), pk=pk)
+    return Status(202, job_row(service.cancel(user_of(request), job)))
+
+
+@jobs_router.post("/jobs/{uuid:pk}/retry", response=ANSWERS, tags=["jobs"])
+def retry_job(request: HttpRequest, pk: UUID) -> Any:
+    """Submit a failed or cancelled job's operation again."""
+    job = get_object_or_404(queries.visible_jobs(user_of(request)), pk=pk)
+    return Status(202, job_row(service.retry(user_of(request), job, source_ip=client_ip(request))))

@@ -1,0 +1,187 @@
+"""The REST face: what it shows to whom, what it takes, and how it says no."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from dashboard.accounts.models import User
+from dashboard.api import schemas
+from dashboard.api.urls import api
+from dashboard.inventory import rows
+from dashboard.inventory.models import Guest, Host, Network, Pool
+from dashboard.jobs.models import Job
+from dashboard.jobs.operation import OPERATIONS
+from dashboard.jobs.rows import job_row
+
+
+def client_of(user: User, **options: Any) -> Client:
+    client = Client(HTTP_HOST="127.0.0.1", **options)
+    client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    return client
+
+
+@pytest.fixture
+def operator(db: None) -> User:
+    return User.objects.create_user("olga", role="operator")
+
+
+@pytest.fixture
+def viewer(db: None) -> User:
+    return User.objects.create_user("vic", role="viewer")
+
+
+@pytest.fixture
+def host(db: None) -> Host:
+    return Host.objects.create(name="alpha", transport="test", status="live")
+
+
+@pytest.fixture
+def guest(host: Host) -> Guest:
+    return Guest.objects.create(host=host, uuid=uuid.uuid4(), name="web1", state="shutoff")
+
+
+def start(client: Client, guest: Guest, body: Any = None, query: str = "", **headers: str) -> Any:
+    path = f"/api/v1/guests/{guest.uuid}/operations/start{query}"
+    return client.post(path, json.dumps({} if body is None else body), "application/json", headers=headers)
+
+
+def test_every_operation_has_a_typed_route() -> None:
+    described = api.get_openapi_schema()
+    routes = {method["operationId"] for methods in described["paths"].values() for method in methods.values()}
+    assert {name.replace(".", "_") for name in OPERATIONS} <= routes
+    start_it = described["paths"]["/api/v1/guests/{key}/operations/start"]["post"]
+    assert "StartParams" in json.dumps(start_it["requestBody"])
+    assert list(start_it["responses"][409]["content"]) == ["application/problem+json"]
+
+
+def test_the_schemas_are_the_rows(guest: Guest) -> None:
+    """A row that gains a member must gain it in the API too."""
+    pool = Pool.objects.create(host=guest.host, uuid=uuid.uuid4(), name="default", state="running")
+    network = Network.objects.create(host=guest.host, uuid=uuid.uuid4(), name="default")
+    job = Job.objects.create(operation="guest.start")
+    for schema, row in (
+        (schemas.GuestOut, rows.guest_row(guest)),
+        (schemas.HostOut, rows.host_row(guest.host)),
+        (schemas.PoolOut, rows.pool_row(pool)),
+        (schemas.NetworkOut, rows.network_row(network)),
+        (schemas.JobOut, job_row(job)),
+    ):
+        assert set(schema.model_fields) == set(row), schema
+
+
+def test_a_stranger_sees_nothing(guest: Guest) -> None:
+    for path in ("guests", "hosts", "jobs", "openapi.json", f"guests/{guest.uuid}"):
+        answer = Client(HTTP_HOST="127.0.0.1").get(f"/api/v1/{path}")
+        assert answer.status_code == 401, path
+        assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_guests_are_listed_searched_and_paged(viewer: User, guest: Guest) -> None:
+    Guest.objects.bulk_create(
+        Guest(host=guest.host, uuid=uuid.uuid4(), name=f"db{number}", state="running") for number in range(60)
+    )
+    client = client_of(viewer)
+    listed = client.get("/api/v1/guests").json()
+    assert (listed["total"], listed["pages"], len(listed["items"])) == (61, 2, 50)
+    assert len(client.get("/api/v1/guests?page=2").json()["items"]) == 11
+    assert [row["name"] for row in client.get("/api/v1/guests?q=web").json()["items"]] == ["web1"]
+
+
+def test_the_other_lists_answer_too(viewer: User, guest: Guest) -> None:
+    Pool.objects.create(host=guest.host, uuid=uuid.uuid4(), name="default", state="running")
+    Network.objects.create(host=guest.host, uuid=uuid.uuid4(), name="default", active=True)
+    client = client_of(viewer)
+    for path in ("hosts", "pools", "networks"):
+        assert len(client.get(f"/api/v1/{path}").json()["items"]) == 1
+    assert client.get(f"/api/v1/hosts/{guest.host_id}").json()["name"] == "alpha"
+    assert client.get(f"/api/v1/guests/{guest.uuid}").json()["name"] == "web1"
+    assert client.get("/api/v1/jobs").json()["items"] == []
+
+
+def test_what_is_not_there_is_a_problem(viewer: User, guest: Guest) -> None:
+    client = client_of(viewer)
+    for path in (f"guests/{uuid.uuid4()}", f"jobs/{uuid.uuid4()}", "hosts/99"):
+        answer = client.get(f"/api/v1/{path}")
+        assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
+
+
+def test_a_guest_on_two_hosts_must_be_told_apart(operator: User, guest: Guest) -> None:
+    other = Host.objects.create(name="beta", transport="test", status="live")
+    Guest.objects.create(host=other, uuid=guest.uuid, name="web1", state="shutoff")
+    client = client_of(operator)
+    assert client.get(f"/api/v1/guests/{guest.uuid}").status_code == 409
+    assert client.get(f"/api/v1/guests/{guest.uuid}?host={other.pk}").json()["host"] == other.pk
+    assert start(client, guest, query=f"?host={other.pk}").status_code == 202
+
+
+def test_an_operation_is_accepted_with_its_job(operator: User, guest: Guest) -> None:
+    client = client_of(operator)
+    answer = start(client, guest, {"paused": True}, **{"Idempotency-Key": "k1"})
+    assert answer.status_code == 202
+    job = Job.objects.get()
+    assert (answer.json()["id"], job.params, job.idempotency_key) == (str(job.pk), {"paused": True}, "k1")
+    assert start(client, guest, {"paused": True}, **{"Idempotency-Key": "k1"}).json()["id"] == str(job.pk)
+    shown = client.get(f"/api/v1/jobs/{job.pk}").json()
+    assert (shown["state"], shown["lines"]) == ("queued", [])
+
+
+def test_a_body_may_be_left_out_where_nothing_is_required(operator: User, guest: Guest) -> None:
+    answer = client_of(operator).generic("POST", f"/api/v1/guests/{guest.uuid}/operations/start")
+    assert answer.status_code == 202
+
+
+def test_a_wrong_body_is_told_field_by_field(operator: User, guest: Guest) -> None:
+    answer = start(client_of(operator), guest, {"paused": "maybe", "colour": "red"})
+    assert (answer.status_code, answer["Content-Type"]) == (422, "application/problem+json")
+    assert answer.json()["errors"] == {"paused": ["Choose yes or no."], "colour": ["This is not known here."]}
+
+
+def test_a_lock_is_a_409_with_the_job_in_the_way(operator: User, guest: Guest) -> None:
+    client = client_of(operator)
+    first = start(client, guest).json()
+    second = start(client, guest)
+    assert second.status_code == 409
+    assert second.json()["job"]["id"] == first["id"]
+
+
+def test_a_refusal_is_a_409_with_the_reason(operator: User, guest: Guest) -> None:
+    Guest.objects.update(state="running")
+    answer = start(client_of(operator), guest)
+    assert (answer.status_code, answer.json()["detail"]) == (409, "It is running already.")
+
+
+def test_a_viewer_may_read_but_not_change(viewer: User, guest: Guest) -> None:
+    answer = start(client_of(viewer), guest)
+    assert (answer.status_code, answer["Content-Type"]) == (403, "application/problem+json")
+    assert not Job.objects.exists()
+
+
+def test_a_post_from_another_site_is_refused(operator: User, guest: Guest, settings: Any) -> None:
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
+    client = client_of(operator, enforce_csrf_checks=True)
+    assert start(client, guest).status_code == 403
+    assert not Job.objects.exists()
+
+
+def test_jobs_are_cancelled_and_repeated(operator: User, guest: Guest) -> None:
+    client = client_of(operator)
+    job = start(client, guest).json()
+    assert client.post(f"/api/v1/jobs/{job['id']}/cancel").json()["state"] == "cancelled"
+    assert client.post(f"/api/v1/jobs/{job['id']}/cancel").status_code == 409
+    again = client.post(f"/api/v1/jobs/{job['id']}/retry")
+    assert again.status_code == 202
+    assert again.json()["id"] != job["id"]
+
+
+def test_a_viewer_sees_no_job_of_others(operator: User, viewer: User, guest: Guest) -> None:
+    job = start(client_of(operator), guest).json()
+    client = client_of(viewer)
+    assert client.get("/api/v1/jobs").json()["total"] == 0
+    assert client.get(f"/api/v1/jobs/{job['id']}").status_code == 404
+    assert client.post(f"/api/v1/jobs/{job['id']}/cancel").status_code == 404
