@@ -5,22 +5,26 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('inventory', '0001_initial'),
+        ("inventory", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='GuestNotes',
+            name="GuestNotes",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('text', models.TextField(blank=True, default='')),
-                ('changed_at', models.DateTimeField(auto_now=True)),
-                ('changed_by', models.CharField(blank=True, default='', max_length=150)),
-                ('guest', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='notes', to='inventory.guest')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("text", models.TextField(blank=True, default="")),
+                ("changed_at", models.DateTimeField(auto_now=True)),
+                ("changed_by", models.CharField(blank=True, default="", max_length=150)),
+                (
+                    "guest",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="notes", to="inventory.guest"
+                    ),
+                ),
             ],
         ),
     ]

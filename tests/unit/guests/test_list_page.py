@@ -57,7 +57,18 @@ def test_a_row_shows_state_host_size_addresses_and_tags(browser: Client, host: H
         addresses=[{"ip": "192.0.2.7", "prefix": 24, "mac": "52:54:00:00:00:01", "source": "lease"}],
     )  # fmt: skip
     text = page(browser)
-    for piece in ("web1", "Shop", "Running", "kvm1", "1 GiB", "192.0.2.7", 'data-copy="192.0.2.7"', ">prod<", ">web<", "Shut down"):
+    for piece in (
+        "web1",
+        "Shop",
+        "Running",
+        "kvm1",
+        "1 GiB",
+        "192.0.2.7",
+        'data-copy="192.0.2.7"',
+        ">prod<",
+        ">web<",
+        "Shut down",
+    ):
         assert piece in text, piece
 
 
@@ -139,7 +150,9 @@ def test_fifty_guests_a_page(browser: Client, host: Host) -> None:
     assert names(page(browser, "?page=999")) == names(second)
 
 
-@pytest.mark.parametrize("query", ["?page=-1", "?page=x", "?page=99999999999999999999", "?host=x", "?host=²", "?state=<", "?sort=--"])
+@pytest.mark.parametrize(
+    "query", ["?page=-1", "?page=x", "?page=99999999999999999999", "?host=x", "?host=²", "?state=<", "?sort=--"]
+)
 def test_a_nonsense_address_is_no_error(browser: Client, guest: Guest, query: str) -> None:
     assert names(page(browser, query)) == ["web1"]
 
