@@ -345,15 +345,17 @@ def _gather(found: dict[str, dict[str, Any]], source: str, ask: Callable[[], dic
         mac = str(interface.get("hwaddr") or "").lower()
         for given in interface.get("addrs") or ():
             try:
-                ip = ipaddress.ip_interface(f"{given['addr']}/{given['prefix']}")
+                interface_ip = ipaddress.ip_interface(f"{given['addr']}/{given['prefix']}")
             except ValueError:
                 continue
-            if ip.is_loopback or ip.is_link_local or ip.is_unspecified or len(found) >= _MAX_ADDRESSES:
+            ip, prefix = interface_ip.ip, interface_ip.network.prefixlen
+            if (
+                ip.is_loopback
+                or ip.is_link_local
+                or ip.is_unspecified
+                or ip.is_multicast
+                or len(found) >= _MAX_ADDRESSES
+            ):
                 continue
-            row = {
-                "ip": str(ip.ip),
-                "prefix": ip.network.prefixlen,
-                "mac": mac if _MAC.fullmatch(mac) else "",
-                "source": source,
-            }
-            found.setdefault(str(ip.ip), row)
+            row = {"ip": str(ip), "prefix": prefix, "mac": mac if _MAC.fullmatch(mac) else "", "source": source}
+            found.setdefault(str(ip), row)

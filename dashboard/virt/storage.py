@@ -82,8 +82,9 @@ def create_volume(
     format: str = "qcow2",
     backing: tuple[str, str] | None = None,
 ) -> str:
-    """Make a volume of `capacity` bytes and give its path. backing: (path, format). libvirt: createXML.
+    """Make a volume of `capacity` bytes (rounded up to KiB) and give its path. backing: (path, format). libvirt: createXML.
 
+    A volume with a backing file may have capacity 0: as big as that.
     Done already if there is one of this name, size, format and backing file to which nothing has been written yet: what an
     interrupted run of the same step left. Any other of this name is VirtError "exists".
     """
@@ -91,8 +92,9 @@ def create_volume(
         valid_name(name.rsplit(".", 1)[0])
     except ValueError as error:
         raise VirtError("invalid", str(error)) from error
-    if capacity <= 0 and backing is None:
+    if capacity < 0 or (not capacity and backing is None):
         raise VirtError("invalid", "a volume has at least one byte")
+    capacity = -(-capacity // 1024) * 1024  # as qemu-img would, so that a second look finds the same number
     with virt_errors():
         pool = _running(conn, pool_name)
         files = Pool.parse(pool.XMLDesc(0)).kind in _FILE_POOLS
@@ -101,7 +103,7 @@ def create_volume(
         there = _volume(pool, name)
         if there is not None:
             view = Volume.parse(there.XMLDesc(0))
-            same = view.capacity == capacity and view.backing == (backing[0] if backing else "")
+            same = (view.capacity == capacity or not capacity) and view.backing == (backing[0] if backing else "")
             if same and view.format == format and files and view.allocation <= _UNWRITTEN:
                 return view.path
             raise VirtError("exists", f"pool {pool_name} has a volume {name}")
@@ -226,10 +228,10 @@ def disks_of(conn: Any, uuid: str) -> list[GuestDisk]:
 
 @virt_errors()
 def guests_using(conn: Any, paths: Iterable[str]) -> dict[str, tuple[tuple[str, str], ...]]:
-    """Path → ((UUID, name), …) of the guests whose definition or running form has it as a disk."""
+    """Path → ((UUID, name), …), by name, of the guests whose definition or running form has it as a disk."""
     wanted = set(paths)
     found: dict[str, tuple[tuple[str, str], ...]] = {}
-    for domain in conn.listAllDomains(0) if wanted else ():
+    for domain in sorted(conn.listAllDomains(0) if wanted else (), key=lambda domain: str(domain.name())):
         try:
             views = [_definition(domain)]
             if domain.isActive():

@@ -53,7 +53,9 @@ def new_volume(*, name: str, capacity: int, format: str, backing: tuple[str, str
     """
     root = etree.Element("volume")
     view = Volume(root)
-    view.name, view.capacity, view.allocation = name, capacity, 0
+    view.name, view.allocation = name, 0
+    if capacity:
+        view.capacity = capacity
     if format:
         view.format = format
     if format == "qcow2":

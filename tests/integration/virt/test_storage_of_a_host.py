@@ -93,6 +93,20 @@ def test_a_volume_of_another_size_or_with_content_is_not_taken_for_ours(
     refuses("exists", storage.create_volume, conn, POOL, name="disk.qcow2", capacity=64 * MIB)
 
 
+def test_odd_sizes_are_rounded_the_same_way_each_time(conn: Any, pool: str) -> None:
+    for name, format in (("a.qcow2", "qcow2"), ("a.raw", "raw")):
+        for _ in range(2):
+            storage.create_volume(conn, POOL, name=name, capacity=1_000_001, format=format)
+    assert {volume.capacity for volume in storage.read_pool(conn, pool).volumes} == {977 * 1024}
+
+
+def test_a_layer_is_as_big_as_its_base_where_nothing_is_said(conn: Any, pool: str) -> None:
+    base = storage.create_volume(conn, POOL, name="base.qcow2", capacity=64 * MIB)
+    for _ in range(2):
+        storage.create_volume(conn, POOL, name="layer.qcow2", capacity=0, backing=(base, "qcow2"))
+    assert [volume.capacity for volume in storage.read_pool(conn, pool).volumes] == [64 * MIB] * 2
+
+
 def test_a_layer_names_its_base_and_the_bases_format(conn: Any, pool: str) -> None:
     base = storage.create_volume(conn, POOL, name="base.qcow2", capacity=64 * MIB)
     for _ in range(2):
