@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from django.utils.translation import gettext_noop
+
 from dashboard.inventory import refresh
 from dashboard.inventory.credentials import spec_for
 from dashboard.jobs import news
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from dashboard.inventory.models import Host
     from dashboard.jobs.lease import Hold
 
+NO_HOST = gettext_noop("The host is no longer enrolled.")
 PROGRESS_EVERY = 0.5
 """Seconds between two progress reports that are written; those between are dropped."""
 CANCEL_EVERY = 0.5
@@ -63,7 +66,7 @@ class Context:
         self._hold.ensure()
         if self._conn is None:
             if self.host is None:
-                raise Failed("The host is no longer enrolled.", code="not_found")
+                raise Failed(NO_HOST, code="not_found")
             try:
                 self._conn = self._lent.enter_context(pool.borrow(spec_for(self.host)))
             except VirtError as error:

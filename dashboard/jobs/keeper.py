@@ -6,9 +6,10 @@ import logging
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from django.db import Error as DatabaseFailure
+from django.db import close_old_connections
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_noop
@@ -60,13 +61,13 @@ def serve(stop: threading.Event) -> None:
         try:
             for hold in holds():
                 if hold.deadline is not None and clock() > hold.deadline:
-                    with suppress(Fenced):
-                        give_up(hold)
+                    give_up(hold)
             if clock() - renewed >= lease.RENEW:
                 renewed = clock()
                 renew()
         except DatabaseFailure:
             logger.exception("leases were not renewed; trying again")
+            close_old_connections()
 
 
 def renew() -> None:
@@ -91,23 +92,31 @@ def give_up(hold: Hold) -> None:
     """Take the job from a thread that hangs: it is fenced, and another thread undoes without it."""
     job = hold.job
     logger.error("job %s: step %s hangs and is given up", job.pk, job.step)
-    fields = {"attempt": F("attempt") + 1, "holder": "", "lease_until": None, "rung_at": timezone.now()}
-    if job.state == Job.State.UNDOING:
-        left = [*job.leftovers, [UNDO_HUNG, {"step_text": job.steps[job.step]}]]
-        if job.step == 0:
-            hold.finish(Job.State.NEEDS_ATTENTION, leftovers=left)
-        else:
-            hold.rows().update(leftovers=left, step=job.step - 1, crashes=0, **fields)
-    else:
-        error = {"error_code": "hung", "error": HUNG, "error_values": {}, "error_detail": ""}
-        hold.rows().update(state=Job.State.UNDOING, crashes=0, **error, **fields)
-    job.lines.create(text=HUNG, level="error")
+    try:
+        _take_away(hold)
+    except Fenced:
+        logger.warning("job %s: somebody else has it already", job.pk)
     hold.lost = True
     with _guard:
         if _holds.get(job.pk) is hold:
             del _holds[job.pk]
     hold.left.set()
-    if fresh := Job.objects.select_related("host", "created_by").filter(pk=job.pk).first():
+    if (fresh := Job.objects.filter(pk=job.pk).first()) and fresh.state in Job.ACTIVE:
         news.tell(fresh)
-        if fresh.state in Job.ACTIVE:
-            doorbell.ring(str(job.pk), job.queue)
+        doorbell.ring(str(job.pk), job.queue)
+
+
+def _take_away(hold: Hold) -> None:
+    """Write that the step was given up, under a new fencing number; the last step of an undo ends the job."""
+    job = hold.job
+    fields = {"attempt": F("attempt") + 1, "holder": "", "lease_until": None, "rung_at": timezone.now(), "crashes": 0}
+    hold.log(HUNG, level="error")
+    if job.state != Job.State.UNDOING:
+        error = {"error_code": "hung", "error": HUNG, "error_values": {}, "error_detail": ""}
+        hold.rows().update(state=Job.State.UNDOING, **error, **fields)
+        return
+    left = [*job.leftovers, [UNDO_HUNG, {"step_text": job.steps[job.step]}]]
+    if job.step == 0:
+        hold.finish(Job.State.NEEDS_ATTENTION, leftovers=left)
+    else:
+        hold.rows().update(leftovers=left, step=job.step - 1, **fields)

@@ -104,6 +104,10 @@ def _stuck(context: Context) -> None:
     effect("written after being given up")
 
 
+def _refuse(context: Context) -> None:
+    raise Failed("There is no space.", code="no_space")
+
+
 def _patient(context: Context) -> None:
     effect("patient")
     context.progress(0.5, "Half of it")
@@ -114,9 +118,26 @@ def _stamp(context: Context) -> None:
     context.result(began=time.time())
 
 
+def _look(context: Context) -> None:
+    first = context.conn
+    context.check()
+    context.result(host=context.conn.getHostname(), uri=first.getURI())
+
+
+declare(
+    "test.host",
+    target="host",
+    lock_for=None,
+    plan=lambda target, params: {},
+    steps=[Step("look", "Look", _look, deadline=4.0)],
+)
 declare("test.make")
 declare("test.cancellable", cancellable=True)
 declare("test.slow", queue="slow")
 declare("test.stuck", steps=[step("one"), Step("stuck", "Hang", _stuck, deadline=1.0)])
+declare(
+    "test.stuck_undo",
+    steps=[step("one"), Step("stuck", "Hang", _refuse, _stuck, deadline=1.0)],
+)
 declare("test.patient", steps=[step("one"), Step("wait", "Wait", _patient)], cancellable=True)
 declare("test.stamp", steps=[Step("stamp", "Note the time", _stamp)], lock_for=lambda target, params: "")

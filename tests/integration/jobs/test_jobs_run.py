@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.db import connection
 
+from dashboard.inventory.models import Host
 from dashboard.jobs import service
 from dashboard.jobs.errors import Locked
 from dashboard.jobs.models import Job
@@ -151,6 +152,36 @@ def test_a_host_that_goes_away_for_a_moment_is_waited_for(plant: Plant) -> None:
     job = plant.ended(plant.submit())
     assert job.state == "succeeded"
     assert [line.text for line in job.lines.filter(level="warning")] == ["The host does not answer; trying again."] * 2
+
+
+def test_a_step_works_on_the_jobs_host(plant: Plant) -> None:
+    plant.worker()
+    host = Host.objects.create(name="demo", transport="test", status="live")
+    job = plant.ended(service.submit(user=plant.user, operation="test.host", target=host))
+    assert (job.state, job.result["uri"]) == ("succeeded", "test:///default")
+
+
+def test_a_host_that_stays_away_fails_the_job_within_its_bounds(plant: Plant) -> None:
+    """Nothing listens on that port; the step may take four seconds."""
+    plant.worker()
+    host = Host.objects.create(name="gone", transport="tls", address="127.0.0.1", port=1, status="live")
+    begun = time.monotonic()
+    job = plant.ended(service.submit(user=plant.user, operation="test.host", target=host))
+    assert 1 < time.monotonic() - begun < 8
+    assert (job.state, job.error_code) == ("failed", "unreachable")
+    assert job.error_detail
+    assert job.lines.filter(level="warning").exists()
+
+
+def test_an_undo_that_hangs_is_named_as_left_over(plant: Plant) -> None:
+    plant.worker()
+    stuck = plant.trap("stuck")
+    job = plant.ended(plant.submit("test.stuck_undo"))
+    assert (job.state, job.error_code) == ("needs_attention", "no_space")
+    assert [values["step_text"] for _text, values in job.leftovers] == ["Hang"]
+    assert plant.things() == []
+    stuck.unlink()
+    assert plant.phases(job) == ["start", "end"]
 
 
 def test_a_step_that_hangs_is_given_up_and_the_rest_undone(plant: Plant) -> None:
