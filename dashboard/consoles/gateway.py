@@ -195,11 +195,19 @@ class ConsoleHandler(ProxyRequestHandler):  # type: ignore[misc]
 class Gateway(WebSocketProxy):  # type: ignore[misc]
     """The listening parent. It holds no libvirt connection, no database connection and no Redis connection."""
 
-    def top_new_client(self, startsock: socket.socket, address: list[str]) -> None:
+    _listener: Any
+
+    def socket(self, *args: Any, **kwargs: Any) -> Any:
+        """As websockify makes it, and remembered."""
+        self._listener = super().socket(*args, **kwargs)
+        return self._listener
+
+    def top_new_client(self, startsock: Any, address: list[str]) -> None:
         """In the child: its own signals, a deadline for the handshake, then the handler."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
         signal.alarm(HANDSHAKE_SECONDS)
+        self._listener.close()  # else browsers could still queue at a gateway that has died
         super().top_new_client(startsock, address)
 
 

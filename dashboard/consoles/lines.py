@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dashboard.consoles.refusals import GONE, NO_SERIAL, OFF, RESTART, UNREACHABLE, Why
+from dashboard.consoles.source import Source
 from dashboard.virt.errors import VirtError
 from dashboard.virt.streams import ConsoleStream
 
@@ -23,16 +24,13 @@ MOST_PENDING = 256 * 1024
 """Bytes from libvirt that wait for the loop; a guest that floods loses its oldest."""
 MOST_QUEUED = 512 * 1024
 """Bytes that wait for one watcher; one that is slower gets the scrollback again instead."""
-MOST_TYPED = 64 * 1024
 RETRY_SECONDS = (0.3, 5.0)
 LINGER_SECONDS = 5.0
 """How long a line without watchers stays open: a reloaded page keeps its scrollback."""
 
-Opener = Callable[[bool], ConsoleStream]
-"""Opens the stream (True: away from another program that has it); runs on a thread; raises VirtError."""
 TAKEN = "taken"
 """Another program, such as `virsh console`, has the line."""
-REASONS = {"not_found": GONE, "state": OFF, "unsupported": NO_SERIAL, "invalid": NO_SERIAL}
+REASONS = {"not_found": GONE, "state": OFF, "invalid": NO_SERIAL, "unsupported": NO_SERIAL}
 
 
 @dataclass(eq=False)
@@ -44,6 +42,7 @@ class Watcher:
     outbox: deque[bytes | str] = field(default_factory=deque)
     queued: int = 0
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
     why: Why | None = None
 
     def put(self, item: bytes | str) -> bool:
@@ -58,14 +57,15 @@ class Watcher:
     def end(self, why: Why) -> None:
         """Ask its connection to close."""
         self.why = why
+        self.ended.set()
         self.wake.set()
 
 
 class Line:
     """One guest's serial line. All methods run on the event loop, except those that libvirt's thread calls."""
 
-    def __init__(self, opener: Opener, forget: Callable[[Line], None]) -> None:
-        self._opener, self._forget = opener, forget
+    def __init__(self, source: Source, forget: Callable[[], None]) -> None:
+        self._source, self._forget = source, forget
         self._loop = asyncio.get_running_loop()
         self._stream: ConsoleStream | None = None
         self._scrollback = bytearray()
@@ -76,7 +76,7 @@ class Line:
         self._pending = bytearray()
         self._ended = asyncio.Event()
         self._wake = asyncio.Event()
-        self._force = self._closed = False
+        self._force = False
         self._task = asyncio.create_task(self._keep_open())
 
     # Watchers
@@ -105,13 +105,13 @@ class Line:
             self._writer = watcher
             self._tell()
 
-    async def write(self, watcher: Watcher, data: bytes) -> None:
+    def write(self, watcher: Watcher, data: bytes) -> None:
         """Bytes typed by a watcher; those of anybody but the writer go nowhere."""
         stream = self._stream
         if watcher is not self._writer or stream is None or not data:
             return
         try:
-            await asyncio.to_thread(stream.write, data[:MOST_TYPED])
+            stream.write(data)  # only queues: libvirt's own thread sends at a serial line's pace
         except VirtError as error:
             log.info("serial line: cannot write: %s", error)
 
@@ -165,13 +165,9 @@ class Line:
             await self._pause(wait)
 
     def _open(self) -> ConsoleStream:
-        """On a thread. A line that was closed meanwhile keeps nothing open."""
+        """On a thread."""
         force, self._force = self._force, False
-        stream = self._opener(force)
-        if self._closed:
-            stream.close()
-            raise VirtError("aborted", "nobody watches any more")
-        return stream
+        return self._source.open(force=force)
 
     async def _pause(self, seconds: float) -> None:
         self._wake.clear()
@@ -214,22 +210,18 @@ class Line:
 
     def _close_if_empty(self) -> None:
         if not self._watchers:
-            self._forget(self)
+            self._forget()
             self.close()
 
     def close(self) -> None:
         """End the stream and everybody at it."""
-        self._closed = True
         self._task.cancel()
         for watcher in self._watchers:
             watcher.end(RESTART)
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            threading.Thread(target=stream.close, daemon=True).start()
+        self._stream = None
+        threading.Thread(target=self._source.close, name="close-line", daemon=True).start()
 
 
 def _word(error: VirtError) -> str:
     """The status that a failure to open means."""
-    if error.code == "busy" or "console session" in error.detail.lower():
-        return TAKEN
-    return REASONS.get(error.code, UNREACHABLE).word
+    return TAKEN if error.code == "in_use" else REASONS.get(error.code, UNREACHABLE).word

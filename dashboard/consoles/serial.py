@@ -29,6 +29,9 @@ from dashboard.inventory.bus import BusError
 
 log = logging.getLogger(__name__)
 
+CUT_SECONDS = 2.0
+"""How long a browser may take to read why it is sent away."""
+
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -118,13 +121,20 @@ class _Session:
         """Carry both ways until the browser goes or has to."""
         reader = asyncio.create_task(self._read())
         writer = asyncio.create_task(self._write())
+        ender = asyncio.create_task(self._cut_off())
         try:
-            await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({reader, writer, ender}, return_when=asyncio.FIRST_COMPLETED)
+            if self._watcher.why is not None:  # say it, unless the browser does not read
+                await asyncio.wait({writer, ender}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             _board().leave(self._watcher, self._line)
-            for task in (reader, writer):
+            for task in (reader, writer, ender):
                 task.cancel()
-            await asyncio.gather(reader, writer, return_exceptions=True)
+            await asyncio.gather(reader, writer, ender, return_exceptions=True)
+
+    async def _cut_off(self) -> None:
+        await self._watcher.ended.wait()
+        await asyncio.sleep(CUT_SECONDS)
 
     async def _write(self) -> None:
         """Send what waits; the outbox is bounded, so a browser that does not read holds up only itself."""
@@ -147,7 +157,7 @@ class _Session:
             if message["type"] == "websocket.disconnect":
                 return
             if message.get("bytes") is not None:
-                await self._line.write(self._watcher, message["bytes"])
+                self._line.write(self._watcher, message["bytes"])
             elif not self._control(message.get("text") or ""):
                 self._watcher.end(PROTOCOL)
                 return
