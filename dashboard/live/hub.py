@@ -36,6 +36,7 @@ class Hub:
         self._stale: bool | None = None
         self._recheck = asyncio.Event()
         self._rewatch = asyncio.Event()
+        self._begun = asyncio.Event()
         # One thread: one database connection, and no page waits for it.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="live")
         self._tasks = [
@@ -53,6 +54,8 @@ class Hub:
         self._clients.add(client)
         if self._stale:
             client.tell(_monitor(stale=True))
+        # What is said between its replay and our first reading would be heard by nobody.
+        await self._begun.wait()
         try:
             missed = await self._stream.missed(since)
         except bus.BusError:
@@ -83,6 +86,7 @@ class Hub:
             try:
                 if not await self._stream.begin():
                     self._tell_all(self._resync())
+                self._begun.set()
                 while True:
                     changes, figures = await self._stream.read()
                     pause = 0.05

@@ -110,7 +110,11 @@ class Mirror:
         }
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, *argv], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **fixed, **env}
+                [sys.executable, *argv],
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **fixed, **env},
             )
         return self.processes[name]
 
@@ -187,7 +191,9 @@ class Mirror:
 
     def guest(self, uuid: str, seconds: float = 5, **values: Any) -> Guest:
         """Wait until the database has the guest with these values."""
-        return self.until(lambda: Guest.objects.filter(uuid=uuid, **values).first(), seconds, f"guest {uuid} with {values}")
+        return self.until(
+            lambda: Guest.objects.filter(uuid=uuid, **values).first(), seconds, f"guest {uuid} with {values}"
+        )
 
     def gone(self, uuid: str, seconds: float = 5) -> None:
         self.until(lambda: not Guest.objects.filter(uuid=uuid).exists(), seconds, f"guest {uuid} is gone")

@@ -53,7 +53,9 @@ def test_what_virsh_does_outside_is_followed_in_the_database_and_on_the_page(
     mirror.gone(guest.uuid)
 
 
-def test_a_guest_undefined_while_it_runs_stays_until_it_ends(mirror: Mirror, lab_host: LabHost, make_guest: Make) -> None:
+def test_a_guest_undefined_while_it_runs_stays_until_it_ends(
+    mirror: Mirror, lab_host: LabHost, make_guest: Make
+) -> None:
     mirror.monitor()
     mirror.live(mirror.add(lab_host))
     guest = make_guest(lab_host, "transient", start=True)

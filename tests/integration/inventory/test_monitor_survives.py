@@ -151,7 +151,8 @@ def test_a_hung_qemu_stops_neither_events_nor_the_figures_of_others(
     qemu = next(
         int(path.parent.name)
         for path in Path("/proc").glob("[0-9]*/cmdline")
-        if b"guest=hung," in path.read_bytes() and path.parent.joinpath("status").read_text().split("NSpid:")[1].split()[1:2] == [inner]
+        if b"guest=hung," in path.read_bytes()
+        and path.parent.joinpath("status").read_text().split("NSpid:")[1].split()[1:2] == [inner]
     )
     stop_process(qemu)
     try:
@@ -162,7 +163,10 @@ def test_a_hung_qemu_stops_neither_events_nor_the_figures_of_others(
         assert "starting anew" in mirror.logs()
         now = time.time() * 1000
         mirror.until(
-            lambda: (metrics.watch(host.pk), (metrics.latest([(host.pk, well.uuid)]).get((host.pk, well.uuid)) or [0])[0] > now)[1],
+            lambda: (
+                metrics.watch(host.pk),
+                (metrics.latest([(host.pk, well.uuid)]).get((host.pk, well.uuid)) or [0])[0] > now,
+            )[1],
             15,
             "the other guest has figures",
         )

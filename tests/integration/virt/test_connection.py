@@ -156,7 +156,7 @@ def test_opening_a_hung_libvirtd_ends_at_the_deadline_and_leaves_no_thread(
     open_connection(lab_host.spec(transport)).close()
 
 
-def test_a_lost_link_ends_the_blocked_call_by_keepalive(lab_host: LabHost) -> None:
+def test_a_lost_link_ends_the_blocked_call(lab_host: LabHost) -> None:
     with opened(lab_host.spec("tcp")) as connection:
         told: list[tuple[str, float]] = []
         connection.on_close(lambda reason: told.append((reason, time.monotonic())))
@@ -167,7 +167,7 @@ def test_a_lost_link_ends_the_blocked_call_by_keepalive(lab_host: LabHost) -> No
                 connection.conn.listAllDomains()
             assert 10 < time.monotonic() - started < 22
             wait_for(lambda: told, seconds=2, saying="the close callback")
-            assert told[0][0] == "keepalive"
+            assert told[0][0] in ("error", "eof")
             assert not connection.alive()
             started = time.monotonic()
             connection.close()
