@@ -136,13 +136,13 @@ class Pool(models.Model):
             models.UniqueConstraint(fields=["host", "uuid"], name="one_pool_per_host_and_uuid")
         ]
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def used_fraction(self) -> float | None:
         """How full it is, 0 to 1; None while its size is not known."""
         return self.allocation / self.capacity if self.capacity else None
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class Volume(models.Model):

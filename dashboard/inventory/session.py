@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from dashboard.inventory import side
 from dashboard.inventory.agenda import Agenda, Kind
@@ -68,8 +67,8 @@ class Session:
         self._soon: dict[str, list[float]] = {}
         """Guests whose addresses are looked up at these times, beside the regular round."""
         self._closed = ""
-        self._pools = side.Side(f"pools-{spec.key}", self._inbox.put)
-        self._addresses = side.Side(f"addresses-{spec.key}", self._inbox.put)
+        self._pools = side.Side(spec, "pools", self._inbox.put)
+        self._addresses = side.Side(spec, "addresses", self._inbox.put)
 
     # -- for other threads
 
@@ -120,11 +119,12 @@ class Session:
         self.connection = open_connection(self.spec)
         events.subscribe(self.connection, self._inbox.put)
         shared = self.connection if self.spec.transport == "test" else None
+        self._pools.shared = self._addresses.shared = shared
         self.statistics = Statistics(self.spec, self.host.pk, self._inbox.put, shared)
         self.statistics.start()
         self.reader = Reader(self.host, self.connection, self._stopped)
         self._start_timers()
-        self._pools.start(lambda: side.all_pools(self._slow_conn()))
+        self._pools.start(side.all_pools)
         self.reader.compare()
         self._pools.wait(FIRST_POOLS_SECONDS)
         self._take_pools(self.reader)
@@ -146,6 +146,8 @@ class Session:
     def _close(self) -> None:
         if self.statistics is not None:
             self.statistics.stop()
+        self._pools.close()
+        self._addresses.close()
         if self.connection is not None:
             # Takes seconds where the host no longer answers; the next attempt does not wait for that.
             threading.Thread(target=self.connection.close, name=f"close-{self.spec.key}", daemon=True).start()
@@ -158,14 +160,6 @@ class Session:
             "addresses": now,
             "touch": now + TOUCH_SECONDS,
         }
-
-    def _slow_conn(self) -> Any:
-        """The connection for what may take long: the one of the statistics, if it is open."""
-        second = self.statistics.connection if self.statistics is not None else None
-        connection = second if second is not None and second.alive() else self.connection
-        if connection is None:
-            raise VirtError("unreachable", "The connection has not been opened.")
-        return connection.conn
 
     # -- what comes in
 
@@ -273,10 +267,10 @@ class Session:
             self._agenda.add(kind, uuid, time.monotonic(), delay=AGAIN_SECONDS, seen=seen)
 
     def _start_pools(self, uuids: list[str], now: float) -> None:
-        if self._timers["pools"] <= now and self._pools.start(lambda: side.all_pools(self._slow_conn())):
+        if self._timers["pools"] <= now and self._pools.start(side.all_pools):
             # Storage that is slow to list is listed less often.
             self._timers["pools"] = now + max(POOLS_SECONDS, 60 * self._pools.took)
-        elif uuids and not self._pools.start(lambda: side.some_pools(self._slow_conn(), uuids)):
+        elif uuids and not self._pools.start(lambda conn: side.some_pools(conn, uuids)):
             for uuid in uuids:
                 self._agenda.add("pool", uuid, now, delay=0.1)
         elif self._timers["pools"] <= now:
@@ -287,7 +281,7 @@ class Session:
         everybody = self._timers["addresses"] <= now
         if everybody:
             wanted |= {uuid for uuid, state in reader.states.items() if state not in STOPPED}
-        if wanted and not self._addresses.start(lambda: side.addresses_of(self._slow_conn(), sorted(wanted))):
+        if wanted and not self._addresses.start(lambda conn: side.addresses_of(conn, sorted(wanted))):
             later = now + 1.0
             self._timers["addresses"] = later if everybody else self._timers["addresses"]
         elif everybody:

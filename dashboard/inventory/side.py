@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dashboard.virt import guests, storage
+from dashboard.virt.connection import Connection, open_connection
 from dashboard.virt.errors import VirtError
 from dashboard.virt.facts import PoolFacts
+from dashboard.virt.uri import HostSpec
 
 log = logging.getLogger(__name__)
 
@@ -38,21 +40,25 @@ Found = PoolsRead | AddressesRead
 class Side:
     """Runs one reading at a time and delivers what it found; a reading that hangs holds up only its own kind."""
 
-    def __init__(self, name: str, deliver: Callable[[Found], None]) -> None:
-        self.name = name
+    def __init__(self, spec: HostSpec, kind: str, deliver: Callable[[Found], None]) -> None:
+        self.spec = spec
+        self.name = f"{kind}-{spec.key}"
         self.took = 0.0
         """Seconds that the last reading took."""
         self._deliver = deliver
         self._idle = threading.Event()
         self._idle.set()
+        self._connection: Connection | None = None
+        self.shared: Connection | None = None
+        """A connection that needs no second one (the test driver's)."""
 
     @property
     def busy(self) -> bool:
         """Whether a reading runs."""
         return not self._idle.is_set()
 
-    def start(self, read: Callable[[], Found]) -> bool:
-        """Begin a reading, unless one runs; whether it was begun."""
+    def start(self, read: Callable[[Any], Found]) -> bool:
+        """Begin a reading on this kind's own connection, unless one runs; whether it was begun."""
         if self.busy:
             return False
         self._idle.clear()
@@ -63,10 +69,24 @@ class Side:
         """Wait for the reading that runs, but no longer."""
         self._idle.wait(seconds)
 
-    def _run(self, read: Callable[[], Found]) -> None:
+    def close(self) -> None:
+        """Give the connection up, and with it a reading that hangs."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            threading.Thread(target=connection.close, args=(1.0,), name=f"close-{self.name}", daemon=True).start()
+
+    def _conn(self) -> Any:
+        if self.shared is not None:
+            return self.shared.conn
+        if self._connection is None or not self._connection.alive():
+            self.close()
+            self._connection = open_connection(self.spec)
+        return self._connection.conn
+
+    def _run(self, read: Callable[[Any], Found]) -> None:
         started = time.monotonic()
         try:
-            self._deliver(read())
+            self._deliver(read(self._conn()))
         except VirtError as error:
             log.info("%s: %s", self.name, error)
         finally:

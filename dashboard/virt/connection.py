@@ -19,13 +19,11 @@ from dashboard.virt.uri import HostSpec, build_uri
 
 log = logging.getLogger(__name__)
 
-KEEPALIVE_SECONDS, KEEPALIVE_COUNT = 5, 3
-"""A dead link becomes an error after 15 to 20 s."""
 OPENING_AT_ONCE = 16
 CLOSE_REASONS = {
     libvirt.VIR_CONNECT_CLOSE_REASON_ERROR: "error",
     libvirt.VIR_CONNECT_CLOSE_REASON_EOF: "eof",
-    libvirt.VIR_CONNECT_CLOSE_REASON_KEEPALIVE: "keepalive",
+    libvirt.VIR_CONNECT_CLOSE_REASON_KEEPALIVE: "error",
     libvirt.VIR_CONNECT_CLOSE_REASON_CLIENT: "client",
 }
 _CREDENTIALS = [libvirt.VIR_CRED_AUTHNAME, libvirt.VIR_CRED_PASSPHRASE, libvirt.VIR_CRED_NOECHOPROMPT]
@@ -37,7 +35,7 @@ _turns_lock = threading.Lock()
 
 
 class Connection:
-    """An open connection."""
+    """An open connection, for one thread at a time: see docs/adr/0004."""
 
     def __init__(self, spec: HostSpec, conn: Any, own_sockets: dict[int, int]) -> None:
         self.spec = spec
@@ -61,8 +59,8 @@ class Connection:
 
     def _watch(self) -> None:
         if self.spec.transport == "test":
-            return  # lives in this process: no keepalive, and never lost
-        self.conn.setKeepAlive(KEEPALIVE_SECONDS, KEEPALIVE_COUNT)
+            return  # lives in this process, and is never lost
+        sockets.keep_alive(self._sockets)
         self.conn.registerCloseCallback(self._on_closed, None)
 
     def _on_closed(self, _conn: Any, reason: int, _opaque: object) -> None:
@@ -78,7 +76,7 @@ class Connection:
             callback(reason)
 
     def on_close(self, callback: Callable[[str], None]) -> None:
-        """Call `callback(reason)` once when the connection has ended ("error", "eof", "keepalive", "client").
+        """Call `callback(reason)` once when the connection has ended ("error", "eof", "client").
 
         It runs on the event thread (or in `close()`) and may not call libvirt. If it has ended already: now.
         """

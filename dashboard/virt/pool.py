@@ -1,4 +1,4 @@
-"""Connections lent to those who change things: few per host, opened when needed, at most four calls in flight on each."""
+"""Connections lent to those who change things: few per host, opened when needed, each to one borrower at a time."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from dashboard.virt.connection import Connection, open_connection
 from dashboard.virt.errors import VirtError, virt_errors
 from dashboard.virt.uri import HostSpec
 
-CALLS_IN_FLIGHT = 4
-"""libvirtd stops reading from a client with five requests in flight; the fifth call would hang behind the others."""
-CONNECTIONS_PER_HOST = 4
+CONNECTIONS_PER_HOST = 8
+"""A guest that hangs may hold its borrower, and so a connection, for 30 s and more."""
 WAIT_SECONDS = 30.0
 IDLE_SECONDS = 120.0
+SUSPICIOUS_SECONDS = 15.0
+"""After which a borrowed connection's host is asked, on another one, whether it still answers."""
 
 
 class _Slot:
-    """One connection and how many borrow it."""
+    """One connection: lent, or idle."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.in_flight = 0
-        self.idle_since = time.monotonic()
+        self.lent = True
+        self.since = time.monotonic()
 
 
 class _Host:
@@ -40,17 +41,17 @@ class _Host:
         self.retired = False
 
     def take(self, wait: float) -> _Slot:
-        """A connection with a free place: the least used one, else a new one, else wait for one."""
+        """An idle connection, the last used first; else a new one; else wait for one."""
         until = time.monotonic() + wait
         with self.changed:
             while not self.retired:
                 self._drop_dead()
-                free = [slot for slot in self.slots if slot.in_flight < CALLS_IN_FLIGHT]
-                if free:
-                    slot = min(free, key=lambda one: one.in_flight)
-                    slot.in_flight += 1
+                idle = [slot for slot in self.slots if not slot.lent]
+                if idle:
+                    slot = max(idle, key=lambda one: one.since)
+                    slot.lent, slot.since = True, time.monotonic()
                     return slot
-                if not self.opening and len(self.slots) < CONNECTIONS_PER_HOST:
+                if len(self.slots) + self.opening < CONNECTIONS_PER_HOST:
                     self.opening += 1
                     break
                 if not self.changed.wait(until - time.monotonic()):
@@ -63,7 +64,6 @@ class _Host:
         slot: _Slot | None = None
         try:
             slot = _Slot(open_connection(self.spec))
-            slot.in_flight = 1
             return slot
         finally:
             with self.changed:
@@ -74,10 +74,9 @@ class _Host:
 
     def give_back(self, slot: _Slot) -> None:
         with self.changed:
-            slot.in_flight -= 1
-            slot.idle_since = time.monotonic()
+            slot.lent, slot.since = False, time.monotonic()
             unwanted = self._idle_too_long()
-            if self.retired and slot in self.slots and not slot.in_flight:
+            if self.retired and slot in self.slots:
                 unwanted.append(slot)
             self.slots = [one for one in self.slots if one not in unwanted]
             self.changed.notify_all()
@@ -87,11 +86,11 @@ class _Host:
     def _idle_too_long(self) -> list[_Slot]:
         """All but one may go when nobody has used them for a while."""
         old = time.monotonic() - IDLE_SECONDS
-        idle = [one for one in self.slots if not one.in_flight and one.idle_since < old]
+        idle = [one for one in self.slots if not one.lent and one.since < old]
         return idle[: max(0, len(self.slots) - 1)]
 
     def _drop_dead(self) -> None:
-        for slot in [one for one in self.slots if not one.connection.alive()]:
+        for slot in [one for one in self.slots if not one.lent and not one.connection.alive()]:
             self.slots.remove(slot)
             threading.Thread(target=slot.connection.close, name=f"close-{self.spec.key}", daemon=True).start()
 
@@ -99,10 +98,25 @@ class _Host:
         """Lend no more; the connections nobody uses. Those in use close when they are given back."""
         with self.changed:
             self.retired = True
-            unused = [one for one in self.slots if not one.in_flight]
-            self.slots = [one for one in self.slots if one.in_flight]
+            unused = [one for one in self.slots if not one.lent]
+            self.slots = [one for one in self.slots if one.lent]
             self.changed.notify_all()
         return [one.connection for one in unused]
+
+    def question(self) -> None:
+        """Where a borrower waits long, see whether the host answers anybody; if not, its calls get an error."""
+        old = time.monotonic() - SUSPICIOUS_SECONDS
+        with self.changed:
+            waiting = [one for one in self.slots if one.lent and one.since < old]
+        if not waiting:
+            return
+        try:
+            open_connection(self.spec).close()
+        except VirtError as error:
+            if error.code not in ("unreachable", "timeout"):
+                return
+            for slot in waiting:
+                slot.connection.abort()
 
 
 class HostPool:
@@ -112,6 +126,16 @@ class HostPool:
         self.pid = os.getpid()
         self._lock = threading.Lock()
         self._hosts: dict[str, _Host] = {}
+        self._closed = threading.Event()
+        threading.Thread(target=self._watch, name="pool-watch", daemon=True).start()
+
+    def _watch(self) -> None:
+        """libvirtd may hang while its socket stays open, which no keepalive of the kernel sees."""
+        while not self._closed.wait(SUSPICIOUS_SECONDS / 3):
+            with self._lock:
+                hosts = list(self._hosts.values())
+            for host in hosts:
+                threading.Thread(target=host.question, name=f"question-{host.spec.key}", daemon=True).start()
 
     @contextmanager
     def borrow(self, spec: HostSpec, *, wait: float = WAIT_SECONDS) -> Iterator[Any]:
@@ -136,6 +160,7 @@ class HostPool:
 
     def close(self) -> None:
         """Close everything; for the end of the process and of tests."""
+        self._closed.set()
         for key in list(self._hosts):
             self.forget(key)
 

@@ -16,6 +16,8 @@ from dashboard.virt.uri import DEFAULT_PORTS, HostSpec, valid_address, valid_pat
 
 LOCAL_SOCKETS = ("libvirt-sock", "virtqemud-sock")
 PROBE_SECONDS = 3.0
+KEEPALIVE_SECONDS, KEEPALIVE_COUNT = 5, 3
+"""A dead link becomes an error after 15 to 20 s, whether the connection is idle or waits for an answer."""
 Address = tuple[int, int, int, str, Any]
 """An entry of socket.getaddrinfo."""
 
@@ -95,6 +97,19 @@ def to_peers(peers: set[str]) -> dict[int, int]:
 def _connected_to(number: int, peers: set[str]) -> bool:
     with socket.socket(fileno=os.dup(number)) as copy:
         return _peer_name(copy.getpeername()) in peers
+
+
+def keep_alive(sockets: dict[int, int]) -> None:
+    """Have the kernel watch the links of these sockets (TCP keepalive, TCP_USER_TIMEOUT); UNIX sockets need none."""
+    for number in sockets.values():
+        with suppress(OSError), socket.socket(fileno=os.dup(number)) as copy:
+            if copy.family not in (socket.AF_INET, socket.AF_INET6):
+                continue
+            copy.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            copy.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
+            copy.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_SECONDS)
+            copy.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_COUNT)
+            copy.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, KEEPALIVE_SECONDS * KEEPALIVE_COUNT * 1000)
 
 
 def cut(sockets: dict[int, int]) -> None:

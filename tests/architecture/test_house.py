@@ -70,3 +70,9 @@ def test_nothing_names_a_machine_of_ours() -> None:
         for path in (ROOT / folder).rglob("*"):
             if path.is_file() and path.suffix in {".py", ".md", ".js", ".css", ".html", ".sh", ".conf", ""}:
                 assert not pattern.search(path.read_text(encoding="utf-8", errors="replace")), name(path)
+
+
+def test_nobody_switches_libvirts_keepalive_on() -> None:
+    # docs/adr/0004: a ping during a call can crash the process on libvirt before 10.4.
+    for path in MODULES:
+        assert "setKeepAlive" not in path.read_text(encoding="utf-8"), name(path)

@@ -269,7 +269,7 @@ def test_one_hung_host_does_not_delay_another(lab_hosts: Callable[[int], list[La
         waiting.start()
         started = time.monotonic()
         open_connection(well.spec("tcp")).close()
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 5
     waiting.join(15)
 
 
