@@ -17,6 +17,7 @@ import libvirt
 from dashboard.virt.errors import virt_errors
 from dashboard.virt.facts import GuestFacts, GuestState, GuestStats
 from dashboard.virt.xml.domain import Domain
+from dashboard.virt.xml.parse import XmlRefused
 
 _STATES = {
     libvirt.VIR_DOMAIN_RUNNING: GuestState.RUNNING,
@@ -217,7 +218,11 @@ def short_machine(machine: str) -> str:
 
 def _facts(conn: Any, domain: Any, *, state: GuestState, reason: str, **flags: bool) -> GuestFacts:
     text = domain.XMLDesc(0)
-    view = Domain.parse(text)
+    try:
+        view = Domain.parse(text)
+    except XmlRefused:  # too big or too deep: one such guest must not hide all the others of its host
+        text, view = "", Domain.empty()
+        _, view.memory_kib, view.current_memory_kib, view.vcpus, _ = domain.info()
     memory, vcpus = view.memory_kib, view.vcpus
     return GuestFacts(
         uuid=domain.UUIDString(),

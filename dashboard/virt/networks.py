@@ -10,6 +10,7 @@ import libvirt
 from dashboard.virt.errors import VirtError, virt_errors
 from dashboard.virt.facts import NetworkFacts
 from dashboard.virt.xml.network import Network, new_nat_network
+from dashboard.virt.xml.parse import XmlRefused
 from dashboard.virt.xml.text import valid_name
 
 
@@ -114,7 +115,10 @@ def _define_free(conn: Any, name: str) -> Any:
 
 
 def _facts(network: Any, xml: str, *, active: bool, persistent: bool, autostart: bool) -> NetworkFacts:
-    view = Network.parse(xml)
+    try:
+        view = Network.parse(xml)
+    except XmlRefused:  # thousands of fixed addresses, say: it must not hide the host's other networks
+        view = Network.empty()
     return NetworkFacts(
         uuid=network.UUIDString(),
         name=network.name(),

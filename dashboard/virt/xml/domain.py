@@ -155,6 +155,11 @@ class Domain(View):
             raise XmlRefused("This XML does not describe a virtual machine: its first element is not <domain>.")
         return cls(root)
 
+    @classmethod
+    def empty(cls) -> Domain:
+        """The view on a guest of which nothing is said."""
+        return cls(etree.Element("domain"))
+
     def to_text(self) -> str:
         """The document, with everything that was in it."""
         return to_text(self.element)

@@ -24,6 +24,11 @@ class Network(View):
         """The view on a parsed document. Raises XmlRefused."""
         return cls(parse(text))
 
+    @classmethod
+    def empty(cls) -> Network:
+        """The view on a network of which nothing is said."""
+        return cls(etree.Element("network"))
+
     @property
     def forward(self) -> str:
         """ "nat", "route", "open", "bridge", …; "" for an isolated network."""
