@@ -27,6 +27,8 @@ class Client:
         self._queue: asyncio.Queue[str] = asyncio.Queue(QUEUE)
         self._held: list[tuple[Position, str]] | None = []
         """Messages that came while older ones are still being replayed."""
+        self._after: Position = (0, 0)
+        """It has been sent everything up to here; the replay may have run ahead of the hub's own reading."""
 
     def offer(self, position: Position, text: str) -> None:
         """Queue a message; a page that is too far behind is given up."""
@@ -34,16 +36,16 @@ class Client:
             self._held.append((position, text))
             if len(self._held) > QUEUE:
                 self.end(TRY_AGAIN)
-        else:
+        elif position > self._after:
             self._put(text)
 
     def tell(self, text: str) -> None:
-        """Queue something that has no place in the stream (a ping, the monitor's state)."""
+        """Queue something that has no place in the stream (a ping, figures, the monitor's state)."""
         self._put(text)
 
     def replayed(self, messages: list[str], until: Position) -> None:
         """Send what it missed, then what came meanwhile."""
-        held, self._held = self._held or [], None
+        held, self._held, self._after = self._held or [], None, until
         for text in [*messages, *(text for position, text in held if position > until)]:
             self._put(text)
 

@@ -108,18 +108,17 @@ class Hub:
                 client.offer(message.position, message.text)
 
     def _deliver_figures(self, entry: Entry) -> None:
-        """Each page gets the figures of the guests that it watches, under the position that it has reached."""
+        """Each page gets the figures of the guests that it watches, under the position that the hub has reached."""
         content = _Message(entry).content
         host, rows = int(content.get("host") or 0), content.get("rows") or {}
         parts = {uuid: f"{json.dumps(uuid)}:{json.dumps(row, separators=(',', ':'))}" for uuid, row in rows.items()}
-        position = position_of(self._stream.last)
         head = (
             f'{{"id":"{self._stream.last}","m":{{"k":"metrics","host":{host},"t":{int(content.get("t") or 0)},"rows":{{'
         )
         for client in list(self._clients):
             wanted = client.watching.get(host, frozenset()) & parts.keys()
             if wanted and client.scope.sees({"k": "metrics", "host": host}):
-                client.offer(position, head + ",".join(parts[uuid] for uuid in wanted) + "}}}")
+                client.tell(head + ",".join(parts[uuid] for uuid in wanted) + "}}}")
 
     def _resync(self) -> str:
         """What makes a page fetch everything anew, with the position from where its updates go on."""

@@ -143,7 +143,8 @@ def test_hosts_are_added_changed_disabled_and_removed_while_it_runs(mirror: Mirr
 def test_a_hung_qemu_stops_neither_events_nor_the_figures_of_others(
     mirror: Mirror, lab_host: LabHost, make_guest: Make
 ) -> None:
-    hung, well = make_guest(lab_host, "hung", start=True), make_guest(lab_host, "well", start=True)
+    make_guest(lab_host, "hung", start=True)
+    well = make_guest(lab_host, "well", start=True)
     mirror.monitor()
     host = mirror.live(mirror.add(lab_host))
     mirror.guest(well.uuid, state="running")
