@@ -8,11 +8,9 @@ export function ask(dialog) {
   return new Promise((resolve) => {
     const form = $("form", dialog);
     dialog.returnValue = "cancel";
-    dialog.addEventListener(
-      "close",
-      () => resolve(dialog.returnValue === "confirm" ? new FormData(form) : null),
-      { once: true },
-    );
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "confirm" ? new FormData(form) : null), {
+      once: true,
+    });
     dialog.showModal();
   });
 }
@@ -49,7 +47,10 @@ document.addEventListener("click", (event) => {
   if (event.target instanceof HTMLDialogElement && event.target.open) {
     const box = event.target.getBoundingClientRect();
     const inside =
-      event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom;
+      event.clientX >= box.left &&
+      event.clientX <= box.right &&
+      event.clientY >= box.top &&
+      event.clientY <= box.bottom;
     if (!inside && event.detail) event.target.close("cancel");
   }
 });

@@ -124,10 +124,7 @@ export function close() {
 }
 
 function resized() {
-  $("[data-drawer-size]").setAttribute(
-    "aria-label",
-    drawer.dataset.size === "full" ? _("Smaller") : _("Larger"),
-  );
+  $("[data-drawer-size]").setAttribute("aria-label", drawer.dataset.size === "full" ? _("Smaller") : _("Larger"));
 }
 
 /** A job that was just submitted: shown, and the card opens. */

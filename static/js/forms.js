@@ -2,7 +2,7 @@
 
 import { $, $$, h } from "./dom.js";
 
-function valueOf(field) {
+function fieldValue(field) {
   if (field.type === "checkbox") return field.checked;
   const kind = field.dataset.type ?? (field.type === "number" ? "number" : "text");
   if (kind === "number") return field.value === "" ? null : Number(field.value);
@@ -25,7 +25,7 @@ export function values(form) {
     } else if (field instanceof HTMLSelectElement && field.multiple) {
       data[field.name] = [...field.selectedOptions].map((option) => option.value);
     } else {
-      const value = valueOf(field);
+      const value = fieldValue(field);
       if (field.dataset.optional !== undefined && (value === "" || value === null)) continue;
       data[field.name] = value;
     }
@@ -48,7 +48,9 @@ function boxFor(form, field, name) {
 
 /** Removes the errors of one field, or of all. */
 export function clearErrors(form, name = null) {
-  const boxes = name ? $$(`[data-error-for="${CSS.escape(name)}"]`, form) : $$("[data-error-for], [data-form-errors]", form);
+  const boxes = name
+    ? $$(`[data-error-for="${CSS.escape(name)}"]`, form)
+    : $$("[data-error-for], [data-form-errors]", form);
   for (const box of boxes) box.replaceChildren();
   for (const field of form.elements) {
     if (name && field.name !== name) continue;

@@ -91,11 +91,16 @@ export function prepareMenus(root = document) {
   }
 }
 
-addEventListener("scroll", closeAll, { passive: true, capture: true });
-addEventListener("resize", closeAll);
-
-function closeAll(event) {
+// The page moves below an open menu: it stays with its opener, and goes with it.
+function follow(event) {
   for (const panel of $$(".menu:popover-open")) {
-    if (!(event.target instanceof Node && panel.contains(event.target))) panel.hidePopover();
+    if (event.target instanceof Node && panel.contains(event.target)) continue;
+    const button = openers.get(panel);
+    const from = button?.getBoundingClientRect();
+    if (from && from.bottom > 0 && from.top < innerHeight) place(button, panel);
+    else panel.hidePopover();
   }
 }
+
+addEventListener("scroll", follow, { passive: true, capture: true });
+addEventListener("resize", follow);

@@ -40,8 +40,7 @@ async function send(url, options) {
   return data;
 }
 
-export const getJSON = (url, options = {}) =>
-  send(url, { headers: { Accept: "application/json" }, ...options });
+export const getJSON = (url, options = {}) => send(url, { headers: { Accept: "application/json" }, ...options });
 
 export const postJSON = (url, body = {}, headers = {}) =>
   send(url, {

@@ -29,7 +29,8 @@ function swap(old, next) {
 }
 
 document.addEventListener("kvmweb:resync", () => {
-  if (document.querySelector("[data-refresh][id]")) refresh().catch((error) => {
-    if (error.name !== "AbortError") console.warn("refresh", error);
-  });
+  if (document.querySelector("[data-refresh][id]"))
+    refresh().catch((error) => {
+      if (error.name !== "AbortError") console.warn("refresh", error);
+    });
 });

@@ -66,8 +66,14 @@ function writeTags(element, tags) {
   );
 }
 
-formatter("text", text((value) => (value === null || value === undefined || value === "" ? format.DASH : value)));
-formatter("plain", text((value) => value ?? ""));
+formatter(
+  "text",
+  text((value) => (value === null || value === undefined || value === "" ? format.DASH : value)),
+);
+formatter(
+  "plain",
+  text((value) => value ?? ""),
+);
 formatter("state", writeState);
 formatter("status", writeState);
 formatter("host_status", writeState);
@@ -77,8 +83,14 @@ formatter("bytes", text(format.bytes));
 formatter("rate", text(format.rate));
 formatter("percent", text(format.percent));
 formatter("duration", text(format.duration));
-formatter("list", text((value) => (value?.length ? value.join(", ") : format.DASH)));
-formatter("addresses", text((value) => (value?.length ? value.join(", ") : format.DASH)));
+formatter(
+  "list",
+  text((value) => (value?.length ? value.join(", ") : format.DASH)),
+);
+formatter(
+  "addresses",
+  text((value) => (value?.length ? value.join(", ") : format.DASH)),
+);
 formatter("tags", writeTags);
 formatter("time", writeTime);
 formatter("since", writeTime);
@@ -87,7 +99,8 @@ formatter("yesno", (element, value) => {
 });
 formatter("cpu", (element, value) => writeMeter(element, value));
 formatter("memory", (element, value, row) => {
-  const fraction = value === null || value === undefined ? null : value / row.memory_kib;
+  const all = row.balloon_kib || row.memory_kib;
+  const fraction = value === null || value === undefined || !all ? null : value / all;
   writeMeter(element, fraction, fraction === null ? format.DASH : format.kib(value));
 });
 formatter("read", text(format.rate));
@@ -130,8 +143,8 @@ export function rowsOf(kind, host, uuid = "") {
 }
 
 /** One metrics array [t, cpu, used, memory, read, write, rx, tx] under the names that templates use. */
-export function metricsRow([t, cpu, memory, memory_kib, read, write, rx, tx]) {
-  return { t, cpu, memory, memory_kib, read, write, rx, tx };
+export function metricsRow([t, cpu, memory, balloon_kib, read, write, rx, tx]) {
+  return { t, cpu, memory, balloon_kib, read, write, rx, tx };
 }
 
 function follow(message) {

@@ -50,6 +50,7 @@ export default function appearance(element) {
     choice.addEventListener("click", async () => {
       const wanted = choice.dataset.language;
       if (save) await postForm(save, { language: wanted });
+      // biome-ignore lint/suspicious/noDocumentCookie: the cookie store API needs https
       else document.cookie = `django_language=${wanted}; path=/; max-age=31536000; samesite=lax`;
       location.reload();
     });

@@ -105,7 +105,8 @@ class Combobox {
       ),
     );
     this.list.replaceChildren(...items);
-    if (!items.length) this.list.append(h("li", { class: "combobox-none", role: "option", "aria-disabled": "true" }, _("Nothing fits")));
+    if (!items.length)
+      this.list.append(h("li", { class: "combobox-none", role: "option", "aria-disabled": "true" }, _("Nothing fits")));
     const more = found.length > MOST ? ` ${_("Type to see others.")}` : "";
     setText(this.status, ngettext("%(n)d choice.", "%(n)d choices.", found.length) + more);
     this.list.hidden = false;

@@ -30,7 +30,14 @@ def in_javascript(expression: str) -> object:
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(None, "–"), (0, "0 B"), (1536, "1.5 KiB"), (2 * 1024**3, "2 GiB"), (150 * 1024**2, "150 MiB"), (1023.6, "1024 B")],
+    [
+        (None, "–"),
+        (0, "0 B"),
+        (1536, "1.5 KiB"),
+        (2 * 1024**3, "2 GiB"),
+        (150 * 1024**2, "150 MiB"),
+        (1023.6, "1024 B"),
+    ],
 )
 def test_a_size_is_short(value: float | None, words: str) -> None:
     assert formats.bytes_text(value) == words
