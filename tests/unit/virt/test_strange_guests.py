@@ -15,7 +15,7 @@ from dashboard.virt.facts import GuestState
 from dashboard.virt.guests import state_of
 
 NAMES = [
-    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
     "-dash",
     "it's",
     "a" * 200,
