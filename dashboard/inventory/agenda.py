@@ -11,9 +11,12 @@ Kind = Literal["guest", "pool", "network"]
 
 GAP = 0.025
 """Seconds in which events on one object are gathered into one reading."""
-LONGEST_GAP = 1.0
-CALM = 2.0
-"""Seconds without a reading after which an object's gap is short again."""
+STORM_GAP = 0.5
+"""The gap of an object that has used up its burst: a guest in a tight pause-and-go loop costs others nothing."""
+BURST = 20.0
+"""Readings of one object that may follow each other without it."""
+REFILL = 4.0
+"""Readings a second by which the burst grows again."""
 
 
 @dataclass
@@ -25,7 +28,13 @@ class _Look:
 @dataclass
 class _Past:
     at: float
-    gap: float
+    left: float
+    """Of its burst."""
+
+    @property
+    def next(self) -> float:
+        """When it may be read again."""
+        return self.at + (GAP if self.left >= 1 else STORM_GAP)
 
 
 class Agenda:
@@ -39,7 +48,7 @@ class Agenda:
         """Have an object read `delay` seconds from now, later if it was read a moment ago, earlier if it is due anyway."""
         key = (kind, uuid)
         past = self._past.get(key)
-        due = now + delay if past is None else max(now + delay, past.at + past.gap)
+        due = now + delay if past is None else max(now + delay, past.next)
         look = self._looks.get(key)
         if look is None:
             self._looks[key] = _Look(due, seen or Seen())
@@ -57,11 +66,10 @@ class Agenda:
         taken = [(kind, uuid, self._looks.pop((kind, uuid)).seen) for _, (kind, uuid) in due]
         for kind, uuid, _ in taken:
             past = self._past.get((kind, uuid))
-            # A guest in a tight pause-and-go loop is read less and less often, so that it costs others nothing.
-            gap = min(LONGEST_GAP, past.gap * 1.5) if past is not None and now - past.at < CALM else GAP
-            self._past[kind, uuid] = _Past(now, gap)
+            left = min(BURST, past.left + (now - past.at) * REFILL) if past is not None else BURST
+            self._past[kind, uuid] = _Past(now, max(0.0, left - 1))
         if len(self._past) > 1000:
-            self._past = {key: past for key, past in self._past.items() if now - past.at < CALM}
+            self._past = {key: past for key, past in self._past.items() if now - past.at < BURST / REFILL}
         return taken
 
 
