@@ -66,7 +66,11 @@ export function showBusy(root, label) {
 async function fragment(url) {
   const response = await fetch(url, { credentials: "same-origin" });
   if (response.status === 404) throw new RequestError(_("This no longer exists, or you may not see it."), 404);
-  if (!response.ok || response.redirected) throw new RequestError(_("The server could not do that (HTTP %(status)s).", { status: response.status }), response.status);
+  if (!response.ok || response.redirected)
+    throw new RequestError(
+      _("The server could not do that (HTTP %(status)s).", { status: response.status }),
+      response.status,
+    );
   return new DOMParser().parseFromString(await response.text(), "text/html").body;
 }
 
@@ -149,7 +153,12 @@ document.addEventListener(
   "click",
   (event) => {
     const button = event.target.closest?.("[data-guest-menu]");
-    if (button && !panelOf(button).matches(":popover-open") && !fresh(panelOf(button)) && !panelOf(button).dataset.closing) {
+    if (
+      button &&
+      !panelOf(button).matches(":popover-open") &&
+      !fresh(panelOf(button)) &&
+      !panelOf(button).dataset.closing
+    ) {
       event.stopPropagation();
       openFetched(button);
     }

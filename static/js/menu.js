@@ -19,7 +19,7 @@ function place(button, panel) {
   const below = from.bottom + GAP + size.height <= innerHeight || from.top < size.height + GAP;
   const top = below ? from.bottom + GAP : from.top - GAP - size.height;
   const left = from.left + size.width <= innerWidth - GAP ? from.left : from.right - size.width;
-  panel.style.top = `${Math.max(GAP, top)}px`;
+  panel.style.top = `${Math.max(GAP, Math.min(top, innerHeight - size.height - GAP))}px`;
   panel.style.left = `${Math.max(GAP, left)}px`;
 }
 

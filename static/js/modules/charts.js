@@ -1,11 +1,10 @@
 // Live charts of one guest by uPlot: CPU, memory, disk, network; and the same figures as lines of a table.
 
-import uPlot from "uplot";
-
 import { $, $$, h, setText } from "kvmweb/dom";
 import { bytes, exact, kib, percent, rate } from "kvmweb/format";
 import { onMessage } from "kvmweb/live";
 import { getJSON } from "kvmweb/net";
+import uPlot from "uplot";
 
 const MAX_POINTS = 300;
 const HEIGHT = 150;
@@ -13,14 +12,26 @@ const GAP_S = 75; // a longer silence is a gap, not a line
 
 /** Which numbers of a sample [t, cpu, used, memory, read, write, rx, tx] each chart shows, and how they are written. */
 const CHARTS = {
-  cpu: { series: [1], text: percent, top: (high) => Math.max(high, 0.1) },
+  cpu: {
+    series: [1],
+    text: percent,
+    steps: [0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5],
+    top: (high) => Math.max(high, 0.1),
+  },
   memory: { series: [2, 3], text: kib, top: (high) => high * 1.05 },
   disk: { series: [4, 5], text: rate, top: (high) => Math.max(high * 1.1, 4096) },
   network: { series: [6, 7], text: rate, top: (high) => Math.max(high * 1.1, 1024) },
 };
+const POWERS = Array.from({ length: 50 }, (_all, power) => 2 ** power);
 const COLOURS = ["--k-meter", "--k-warn"];
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/** "14:03", with seconds where the marks stand closer than a minute. */
+function clock(time, times) {
+  const text = exact(time * 1000).slice(11);
+  return times.length > 1 && times[1] - times[0] < 60 ? text : text.slice(0, 5);
+}
 
 /** Columns for uPlot: times in seconds, one column a series; a long silence becomes an empty point. */
 function columns(samples, series) {
@@ -33,7 +44,7 @@ function columns(samples, series) {
       for (const column of data.slice(1)) column.push(null);
     }
     data[0].push(t);
-    series.forEach((at, index) => data[index + 1].push(sample[at]));
+    for (const [index, at] of series.entries()) data[index + 1].push(sample[at]);
     last = t;
   }
   return data;
@@ -48,8 +59,13 @@ class Chart {
   }
 
   options() {
-    const { text, top, series } = this.spec;
-    const axis = { stroke: css("--k-text-3"), grid: { stroke: css("--k-line"), width: 1 }, ticks: { show: false }, font: `11px ${css("--k-font")}` };
+    const { text, top, series, steps = POWERS } = this.spec;
+    const axis = {
+      stroke: css("--k-text-3"),
+      grid: { stroke: css("--k-line"), width: 1 },
+      ticks: { show: false },
+      font: `11px ${css("--k-font")}`,
+    };
     return {
       width: Math.max(this.element.clientWidth, 200),
       height: HEIGHT,
@@ -58,8 +74,8 @@ class Chart {
       legend: { show: true, live: true },
       scales: { y: { range: (_chart, _low, high) => [0, top(high ?? 0)] } },
       axes: [
-        { ...axis, space: 70 },
-        { ...axis, size: 76, space: 32, values: (_chart, values) => values.map((value) => text(value)) },
+        { ...axis, size: 28, space: 70, values: (_chart, times) => times.map((time) => clock(time, times)) },
+        { ...axis, size: 76, space: 28, incrs: steps, values: (_chart, values) => values.map((value) => text(value)) },
       ],
       series: [
         { value: (_chart, value) => (value === null ? "–" : exact(value * 1000).slice(11)) },
@@ -106,14 +122,18 @@ class Charts {
       if (sample) this.add(sample);
     });
     document.addEventListener("kvmweb:resync", () => this.again());
-    document.addEventListener("kvmweb:theme", () => this.charts.forEach((chart) => chart.draw(this.samples)));
-    new ResizeObserver(() => this.charts.forEach((chart) => chart.resize())).observe(this.box);
+    document.addEventListener("kvmweb:theme", () => this.each((chart) => chart.draw(this.samples)));
+    new ResizeObserver(() => this.each((chart) => chart.resize())).observe(this.box);
+  }
+
+  each(run) {
+    for (const chart of this.charts) run(chart);
   }
 
   add(sample) {
     if (sample[0] <= (this.samples.at(-1)?.[0] ?? 0)) return;
     this.samples = [...this.samples, sample].slice(-MAX_POINTS);
-    for (const chart of this.charts) chart.update(this.samples);
+    this.each((chart) => chart.update(this.samples));
     this.tell();
     this.line(sample);
   }
@@ -121,7 +141,7 @@ class Charts {
   async again() {
     try {
       this.samples = (await getJSON(this.box.dataset.history)).samples;
-      for (const chart of this.charts) chart.update(this.samples);
+      this.each((chart) => chart.update(this.samples));
       this.tell();
     } catch (error) {
       console.warn("history", error);

@@ -1,11 +1,11 @@
 // The page that makes a guest: fields that follow each other, checks while one types, a summary, and the job's outcome.
 
 import { $, $$, h, setText } from "kvmweb/dom";
-import { clearErrors, showErrors, values } from "kvmweb/forms";
 import { bytes } from "kvmweb/format";
+import { clearErrors, showErrors, values } from "kvmweb/forms";
 import { _, ngettext } from "kvmweb/i18n";
 import { onMessage } from "kvmweb/live";
-import { RequestError, getJSON, postJSON } from "kvmweb/net";
+import { getJSON, postJSON, RequestError } from "kvmweb/net";
 import { showError, submit, uuid } from "kvmweb/operations";
 
 const CHECK_MS = 200;
@@ -60,11 +60,16 @@ class CreateForm {
     fill(this.field("disk_pool"), pools.map(pool), defaults.disk_pool);
     const network = (one) => ({
       value: one.name,
-      text: one.active ? [one.name, one.forward, ...one.subnets].filter(Boolean).join(", ") : _("%(name)s (not active)", one),
+      text: one.active
+        ? [one.name, one.forward, ...one.subnets].filter(Boolean).join(", ")
+        : _("%(name)s (not active)", one),
     });
     fill(this.field("network"), [...networks.map(network), { value: "", text: _("No network") }], defaults.network);
     if (!defaults.network) this.field("network").value = "";
-    setText($("[data-help=cpus]", this.form), ngettext("The host has %(n)s CPU.", "The host has %(n)s CPUs.", cpus, { n: cpus }));
+    setText(
+      $("[data-help=cpus]", this.form),
+      ngettext("The host has %(n)s CPU.", "The host has %(n)s CPUs.", cpus, { n: cpus }),
+    );
     const sizes = { all: bytes(memory_mib * 2 ** 20), free: bytes(memory_free_mib * 2 ** 20) };
     setText($("[data-help=memory]", this.form), _("The host has %(all)s, %(free)s of it free.", sizes));
     this.disable("virt", "kvm", !kvm);
@@ -82,7 +87,10 @@ class CreateForm {
 
   offerVolumes() {
     const volumes = this.choices[this.source === "image" ? "images" : "isos"];
-    const option = (one) => ({ value: `${one.pool}${SEPARATOR}${one.name}`, text: `${one.name} (${one.pool}, ${one.size})` });
+    const option = (one) => ({
+      value: `${one.pool}${SEPARATOR}${one.name}`,
+      text: `${one.name} (${one.pool}, ${one.size})`,
+    });
     const given = this.given.volume && `${this.given.pool ?? ""}${SEPARATOR}${this.given.volume}`;
     fill(this.field("source_volume"), volumes.map(option), given);
     const label = $("[data-volume-label]", this.form);
@@ -131,7 +139,8 @@ class CreateForm {
   /** Shows what belongs to the source, the summary, and asks the server what it thinks. */
   follow() {
     const { source } = this;
-    for (const part of $$("[data-when-source]", this.form)) part.hidden = !part.dataset.whenSource.split(" ").includes(source);
+    for (const part of $$("[data-when-source]", this.form))
+      part.hidden = !part.dataset.whenSource.split(" ").includes(source);
     const unknown = source === "image" && this.volume && !this.volume.format;
     $("[data-image-format]", this.form).hidden = !unknown;
     const looks = $("[data-looks]", this.form);
@@ -154,7 +163,11 @@ class CreateForm {
       host: text("host"),
       source: { none: _("Its empty disk, then the network") }[at.source] ?? this.volume?.name ?? "–",
       size: `${at.vcpus ?? "–"} vCPU · ${at.memory_mib ? bytes(at.memory_mib * 2 ** 20) : "–"}`,
-      disk: made ? `${at.disk_gib} GiB ${at.disk_format} · ${at.disk_pool}` : at.source === "image" ? (this.volume?.size ?? "–") : _("none"),
+      disk: made
+        ? `${at.disk_gib} GiB ${at.disk_format} · ${at.disk_pool}`
+        : at.source === "image"
+          ? (this.volume?.size ?? "–")
+          : _("none"),
       network: at.network || _("none"),
       virt: this.virtText(),
     };
@@ -204,7 +217,11 @@ class CreateForm {
     for (const [name, sentences] of Object.entries(warnings)) {
       const field = this.field(name);
       if (!field) continue;
-      const box = h("span", { class: "g-warning", "data-warning-for": name, id: `c-warning-${name}` }, sentences.join(" "));
+      const box = h(
+        "span",
+        { class: "g-warning", "data-warning-for": name, id: `c-warning-${name}` },
+        sentences.join(" "),
+      );
       (field.closest(".field") ?? field.parentElement).append(box);
     }
   }
@@ -219,7 +236,9 @@ class CreateForm {
     if (this.key.content !== content) this.key = { content, id: uuid() };
     this.form.setAttribute("aria-busy", "true");
     try {
-      const job = await submit("guest.create", { kind: "host", key: this.host, host: this.host }, params, { key: this.key.id });
+      const job = await submit("guest.create", { kind: "host", key: this.host, host: this.host }, params, {
+        key: this.key.id,
+      });
       this.job = job.id;
       this.start = params.start_now;
       clearErrors(this.form);

@@ -1,12 +1,12 @@
 // The list of guests: rows follow live messages in place; what would move rows waits for a click, or for a calm moment.
 
 import { $, $$, setIcon, setText } from "kvmweb/dom";
-import { showError } from "kvmweb/operations";
 import { readWords, renewMenus, showBusy, shownState } from "kvmweb/guest_parts";
-import { ngettext } from "kvmweb/i18n";
+import { _, ngettext } from "kvmweb/i18n";
 import { active, localised } from "kvmweb/job_card";
 import { onMessage, watch } from "kvmweb/live";
 import { getJSON } from "kvmweb/net";
+import { showError } from "kvmweb/operations";
 import { refresh } from "kvmweb/refresh";
 import { patch, rowsOf } from "kvmweb/rows";
 
@@ -23,7 +23,7 @@ class GuestList {
   constructor(root) {
     this.root = root;
     this.words = readWords(root.dataset.words);
-    this.moved = 0;
+    this.moved = new Set();
     this.waiting = new Set();
     this.timer = 0;
     this.pressed = 0;
@@ -47,13 +47,16 @@ class GuestList {
 
   /** After every fetch of the section: which figures are wanted, nothing is pending. */
   renewed() {
-    this.moved = 0;
+    this.moved.clear();
     this.hint();
     this.watch();
   }
 
   watch() {
-    watch(this.rows.map((row) => row.dataset.row.slice("guest/".length)), "list");
+    watch(
+      this.rows.map((row) => row.dataset.row.slice("guest/".length)),
+      "list",
+    );
   }
 
   async renew(url = location.href) {
@@ -71,7 +74,8 @@ class GuestList {
     let typing = 0;
     form.addEventListener("input", (event) => {
       clearTimeout(typing);
-      if (event.target.name === "q" || event.target.name === "tag") typing = setTimeout(() => this.search(form), TYPING_MS);
+      if (event.target.name === "q" || event.target.name === "tag")
+        typing = setTimeout(() => this.search(form), TYPING_MS);
     });
     form.addEventListener("change", (event) => event.target.name === "host" && this.search(form));
     form.addEventListener("submit", (event) => {
@@ -106,7 +110,7 @@ class GuestList {
     const [element] = rowsOf("guest", message.host, message.uuid).filter((one) => this.section.contains(one));
     if (message.op === "gone") {
       if (element) this.remove(element);
-      else this.count(1);
+      else if (this.many) this.note(`guest/${message.host}/${message.uuid}`);
       return;
     }
     if (element) this.update(element, message.row);
@@ -123,9 +127,24 @@ class GuestList {
       this.offer(element, row);
       renewMenus(element);
       if (!["running", "paused"].includes(shown)) patch(element, { ...NO_FIGURES, memory_kib: row.memory_kib });
-      if (!this.fits(row)) this.count(1);
     }
-    $("[data-primary]", element)?.setAttribute("data-key", row.uuid);
+    if (!this.fits(row) || !this.inOrder(element)) this.note(keyOf(row));
+  }
+
+  nameOf(element) {
+    return $('[data-f="name"]', element).textContent;
+  }
+
+  /** Whether the names still stand in the page's order around this row. */
+  inOrder(element) {
+    const { sort } = this.root.dataset;
+    if (sort !== "name" && sort !== "-name") return true;
+    const names = [element.previousElementSibling, element, element.nextElementSibling].map(
+      (one) => one && this.nameOf(one),
+    );
+    if (sort === "-name") names.reverse();
+    const [before, name, after] = names;
+    return (before === null || before <= name) && (after === null || name <= after);
   }
 
   /** The one operation that the row offers, by its state. */
@@ -150,13 +169,18 @@ class GuestList {
     if (tag && !row.tags.includes(tag)) return false;
     if (state && filterOf(shownState(row)) !== state) return false;
     const text = [row.name, row.title, row.host_name, row.uuid, ...row.tags, ...row.addresses].join("\n").toLowerCase();
-    return q.toLowerCase().split(/\s+/).filter(Boolean).every((word) => text.includes(word));
+    return q
+      .toLowerCase()
+      .split(/\s+/)
+      .filter(Boolean)
+      .every((word) => text.includes(word));
   }
 
   /** A guest that is not on the page: into its place when the whole list is on this page, else it is only counted. */
   arrive(row) {
-    if (Number(this.section.dataset.pages) > 1 || this.rows.length >= PAGE_SIZE || this.waiting.has(keyOf(row))) {
-      if (!this.waiting.has(keyOf(row))) this.count(1);
+    if (this.waiting.has(keyOf(row))) return;
+    if (this.many || this.rows.length >= PAGE_SIZE) {
+      this.note(keyOf(row));
       return;
     }
     if (!this.section.querySelector("[data-state-key]")) {
@@ -189,15 +213,15 @@ class GuestList {
     $("[data-box]", this.section).hidden = false;
     $("[data-empty]", this.section)?.remove();
     this.tally(shownState(row), 1);
+    this.range();
     this.watch();
   }
 
   /** Where the page's order puts it; what orders by figures gets it at the end. */
   place(element, row) {
     const body = $("[data-rows]", this.section);
-    const sort = this.root.dataset.sort;
-    const nameOf = (one) => $('[data-f="name"]', one).textContent;
-    const after = (one) => (sort === "-name" ? nameOf(one) < row.name : nameOf(one) > row.name);
+    const { sort } = this.root.dataset;
+    const after = (one) => (sort === "-name" ? this.nameOf(one) < row.name : this.nameOf(one) > row.name);
     const next = sort === "name" || sort === "-name" ? this.rows.find(after) : null;
     body.insertBefore(element, next ?? null);
   }
@@ -213,11 +237,12 @@ class GuestList {
       element.inert = false;
       return;
     }
-    if (Number(this.section.dataset.pages) > 1) {
-      this.count(1);
+    if (this.many) {
+      this.note(element.dataset.row);
       return;
     }
     element.remove();
+    this.range();
     this.watch();
     if (!this.rows.length) this.renew();
   }
@@ -243,21 +268,37 @@ class GuestList {
   tally(shown, by) {
     for (const key of ["", filterOf(shown)]) {
       const chip = $(`[data-state-key="${key}"] [data-count]`, this.section);
-      if (chip) setText(chip, Math.max(0, Number(chip.textContent.replace(/\D/g, "")) + by).toLocaleString(document.documentElement.lang));
+      if (chip)
+        setText(
+          chip,
+          Math.max(0, Number(chip.textContent.replace(/\D/g, "")) + by).toLocaleString(document.documentElement.lang),
+        );
     }
   }
 
-  count(by) {
-    this.moved += by;
+  /** How many the page shows, when it shows all. */
+  range() {
+    const total = this.rows.length;
+    const numbers = { from: Math.min(1, total), to: total, total };
+    if (!this.many) setText($("[data-range]", this.section), _("%(from)s to %(to)s of %(total)s", numbers));
+  }
+
+  get many() {
+    return Number(this.section.dataset.pages) > 1;
+  }
+
+  /** A guest that the page's order or filters would put elsewhere: it stays, and the page says so. */
+  note(key) {
+    this.moved.add(key);
     this.hint();
   }
 
   hint() {
     const button = $("[data-hint]", this.section);
     if (!button) return;
-    button.hidden = !this.moved;
-    const text = ngettext("%(n)s change: show", "%(n)s changes: show", this.moved);
-    setText($("[data-hint-text]", button), this.moved ? text : "");
+    const number = this.moved.size;
+    button.hidden = !number;
+    setText($("[data-hint-text]", button), number ? ngettext("%(n)s change: show", "%(n)s changes: show", number) : "");
   }
 
   /** Runs when nobody is about to press something in the table: a row that moves under the pointer starts the wrong guest. */

@@ -40,9 +40,10 @@ class GuestPage {
       return;
     }
     const shown = shownState(message.row);
-    for (const element of rowsOf("guest", this.host, this.uuid)) patch(element, { shown, reason: message.row.reason, state: message.row.state });
+    for (const element of rowsOf("guest", this.host, this.uuid))
+      patch(element, { shown, reason: message.row.reason, state: message.row.state });
     renewMenus(document);
-    document.title = document.title.replace(/^.* · /, `${message.row.title || message.row.name} · `);
+    document.title = `${message.row.title || message.row.name} · kvmweb`;
     this.renew(["guest-actions", "guest-notice", ...this.parts.filter((id) => id !== "guest-jobs")]);
   }
 
@@ -64,12 +65,21 @@ class GuestPage {
       button.setAttribute("aria-disabled", "true");
       button.dataset.tip = _("This virtual machine has been deleted.");
     }
-    const text = h("p", {}, `${_("This virtual machine has been deleted.")} `, h("a", { href: "/" }, _("All virtual machines")));
-    document.getElementById("guest-notice").replaceChildren(h("div", { class: "callout callout-warning", role: "status" }, text));
+    const text = h(
+      "p",
+      {},
+      `${_("This virtual machine has been deleted.")} `,
+      h("a", { href: "/" }, _("All virtual machines")),
+    );
+    document
+      .getElementById("guest-notice")
+      .replaceChildren(h("div", { class: "callout callout-warning", role: "status" }, text));
   }
 
   job({ row }) {
-    if (!row.quiet) for (const element of rowsOf("guest", this.host, this.uuid)) showBusy(element, active(row) ? localised(row).label : "");
+    if (!row.quiet)
+      for (const element of rowsOf("guest", this.host, this.uuid))
+        showBusy(element, active(row) ? localised(row).label : "");
     if (this.parts.includes("guest-jobs")) this.renew(["guest-jobs"], true);
   }
 }
