@@ -99,11 +99,18 @@ def _place(host: Host) -> Path:
     digest = hashlib.sha256(f"{host.secrets}|{host.host_keys}".encode()).hexdigest()[:16]
     place = folder_of(host) / digest
     if not place.exists():
-        place.mkdir(parents=True, mode=0o700, exist_ok=True)
+        _private(place)
         for other in folder_of(host).iterdir():
             if other != place:
                 shutil.rmtree(other, ignore_errors=True)
     return place
+
+
+def _private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for our eyes only (mkdir's mode counts for the last only)."""
+    if not folder.exists():
+        _private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _pki(place: Path, secret: dict[str, str]) -> str:
@@ -126,7 +133,7 @@ def _file(path: Path, text: str) -> str:
         return ""
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return str(path)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _private(path.parent)
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

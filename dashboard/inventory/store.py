@@ -292,27 +292,29 @@ def _compare(
     values_of: Callable[[F, M | None], Values],
 ) -> Difference[M]:
     """Insert, update and delete so that the database holds what was told; batches, and nothing for what is equal."""
-    old = {str(getattr(row, "uuid")): row for row in existing.iterator(chunk_size=2000)}  # noqa: B009 - generic
-    fresh: list[M] = []
+    left = {one.uuid: one for one in told}
     changed: list[M] = []
+    gone: dict[str, int] = {}
     fields: set[str] = set()
-    for facts in {one.uuid: one for one in told}.values():
-        before = old.pop(facts.uuid, None)
-        values = values_of(facts, before)
-        if before is None:
-            fresh.append(model(host=host, uuid=facts.uuid, **values))
-        elif names := _assign(before, values):
-            changed.append(before)
+    # Rows that are equal are dropped as they are read: 10,000 guests with their XML need not fit in memory twice.
+    for row in existing.iterator(chunk_size=500):
+        uuid = str(getattr(row, "uuid"))  # noqa: B009  # a generic model
+        facts = left.pop(uuid, None)
+        if facts is None:
+            gone[uuid] = row.pk
+        elif names := _assign(row, values_of(facts, row)):
+            changed.append(row)
             fields.update(names)
+    fresh = [model(host=host, uuid=uuid, **values_of(facts, None)) for uuid, facts in left.items()]
     manager = model._default_manager
     for batch in _batches(fresh):
         manager.bulk_create(batch)
     for batch in _batches(changed):
         manager.bulk_update(batch, sorted(fields), batch_size=100)
-    for gone in _batches([row.pk for row in old.values()]):
+    for lost in _batches(list(gone.values())):
         with transaction.atomic():
-            manager.filter(pk__in=gone).delete()
-    return Difference(changed=fresh + changed, gone=list(old))
+            manager.filter(pk__in=lost).delete()
+    return Difference(changed=fresh + changed, gone=list(gone))
 
 
 def _put(model: type[M], host: Host, old: M | None, uuid: str, values: Values) -> M | None:
