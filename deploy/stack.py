@@ -13,6 +13,7 @@ import http.client
 import os
 import queue
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -34,7 +35,7 @@ from kvmweb import address, env  # noqa: E402
 LIBVIRT_SOCKET = "/run/libvirt/libvirt-sock"
 SOCKETS = ("redis.sock", "web.sock", "console.sock", "serial.sock")
 LOG_LIMIT = 20 * 2**20
-LAST = {"redis", "libvirt"}  # the others need these until they have ended
+LAST = {"redis", "virtlogd", "libvirtd"}  # the others need these until they have ended
 
 honcho.manager.KILL_WAIT = 15  # deploy/respawn itself gives 8 s between TERM and KILL
 
@@ -156,7 +157,7 @@ def wanted() -> dict[str, str]:
     if env.text("KVMWEB_REDIS_URL"):
         del lines["redis"]
     if not starts_libvirt():
-        del lines["libvirt"]
+        del lines["virtlogd"], lines["libvirtd"]
     return lines
 
 
@@ -212,6 +213,14 @@ def announce(values: dict[str, str], began: float) -> None:
     say(*lines)
 
 
+def hang_up(_signal: int, _frame: object) -> None:
+    """The terminal is gone: end in order, without anybody to tell."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def main() -> int:
     """Run the stack until it is told to stop."""
     began = time.monotonic()
@@ -231,6 +240,7 @@ def main() -> int:
     manager = Manager(once_started=lambda: announce(values, began))
     for name, command in wanted().items():
         manager.add_process(name, command, env=values)
+    signal.signal(signal.SIGHUP, hang_up)
     manager.loop()
     for name in (*SOCKETS, "nginx.conf", "nginx.pid"):
         (run / name).unlink(missing_ok=True)

@@ -295,7 +295,7 @@ def _silent(path: str, error: OSError) -> Finding:
     if Path("/run/systemd/system").is_dir():
         return Finding("broken", text, "sudo systemctl enable --now libvirtd.socket virtlogd.socket")
     if running():
-        return Finding("broken", text, "see libvirt's lines in what `make run` prints")
+        return Finding("broken", text, f"see {settings.STATE_DIR}/log/libvirtd.log")
     return Finding("note", text, "make run starts it")
 
 

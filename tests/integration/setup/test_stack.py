@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
@@ -74,13 +75,19 @@ class Stack:
                 continue
         return found
 
-    def find(self, *words: str) -> psutil.Process:
-        """The process with these words in its command line that is not the script that keeps it."""
+    def lines(self) -> dict[psutil.Process, str]:
+        """The command line of each."""
+        found = {}
         for process in self.processes():
-            argv = process.cmdline()
-            if all(word in argv for word in words) and not any("respawn" in word for word in argv):
-                return process
-        raise AssertionError(words)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found[process] = " ".join(process.cmdline())
+        return found
+
+    def find(self, words: str) -> psutil.Process | None:
+        """The process with these words in its command line that is not the script that keeps it."""
+        return next(
+            (process for process, line in self.lines().items() if words in line and "respawn" not in line), None
+        )
 
     def status(self, path: str) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -89,6 +96,12 @@ class Stack:
             return connection.getresponse().status
         finally:
             connection.close()
+
+    def answers(self, path: str) -> bool:
+        try:
+            return self.status(path) == 200
+        except (OSError, http.client.HTTPException):
+            return False
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +133,7 @@ def test_static_files_are_collected_with_their_hashes(stack: Stack) -> None:
 def test_no_secret_stands_in_a_command_line_or_is_readable_by_others(stack: Stack) -> None:
     secrets = [path for path in (stack.state / "secrets").iterdir() if path.is_file()]
     assert len(secrets) >= 2
-    lines = [" ".join(process.cmdline()) for process in stack.processes()]
+    lines = stack.lines().values()
     for path in secrets:
         assert path.stat().st_mode & 0o777 == 0o600
         assert not [line for line in lines if path.read_text().strip() in line]
@@ -156,46 +169,34 @@ def test_a_taken_port_is_named_with_the_way_out(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("words", "socket_name"),
     [
-        (("kvmweb.asgi:application",), "web.sock"),
-        (("console_gateway",), "console.sock"),
-        (("dashboard.consoles.serial:application",), "serial.sock"),
+        ("kvmweb.asgi:application", "web.sock"),
+        ("console_gateway", "console.sock"),
+        ("dashboard.consoles.serial:application", "serial.sock"),
+        ("redis-server unixsocket", "redis.sock"),
     ],
 )
-def test_a_killed_process_comes_back(stack: Stack, words: tuple[str, ...], socket_name: str) -> None:
+def test_a_killed_process_comes_back(stack: Stack, words: str, socket_name: str) -> None:
     def answers() -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(str(stack.state / "run" / socket_name)) == 0
 
     until(answers, 20, "it answers")
-    victim = stack.find(*words)
+    victim = stack.find(words)
+    assert victim
     victim.kill()
     until(lambda: not victim.is_running() and answers(), START_SECONDS, "it answers again")
-    assert stack.find(*words).pid != victim.pid
+    assert stack.find(words) not in (None, victim)
     assert stack.process.poll() is None
 
 
-def test_redis_worker_and_monitor_come_back_too(stack: Stack) -> None:
-    for words in (("kvmweb.worker",), ("monitor",)):
-        stack.find(*words).kill()
-
-    def redis() -> psutil.Process | None:
-        lines = [(process, process.cmdline()) for process in stack.processes()]
-        return next((process for process, argv in lines if argv and argv[0].startswith("redis-server ")), None)
-
-    victim = redis()
+@pytest.mark.parametrize("words", ["kvmweb.worker", "manage.py monitor", "nginx: master"])
+def test_a_killed_process_without_a_socket_comes_back_too(stack: Stack, words: str) -> None:
+    until(lambda: stack.find(words), 20, "it is there")
+    victim = stack.find(words)
     assert victim
     victim.kill()
-
-    def back() -> object:
-        lines = [" ".join(process.cmdline()) for process in stack.processes()]
-        there = [
-            any(word in line and "respawn" not in line for line in lines)
-            for word in ("kvmweb.worker", "manage.py monitor")
-        ]
-        fresh = redis()
-        return fresh and fresh.pid != victim.pid and all(there)
-
-    until(back, 30, "all are back")
+    until(lambda: stack.find(words) not in (None, victim), START_SECONDS, "it is back")
+    until(lambda: stack.answers("/accounts/login/"), 20, "pages answer")
 
 
 def test_ctrl_c_ends_everything_and_starting_again_takes_seconds(stack: Stack) -> None:
@@ -214,3 +215,12 @@ def test_when_the_launcher_is_killed_nothing_outlives_it(stack: Stack) -> None:
     stack.process.kill()
     stack.process.wait()
     until(lambda: not stack.processes(), 20, "nothing is left")
+
+
+def test_closing_the_terminal_ends_everything_in_order(stack: Stack) -> None:
+    if stack.process.poll() is not None:
+        stack.start()
+    stack.process.send_signal(signal.SIGHUP)
+    assert stack.process.wait(timeout=30) == 0
+    assert stack.processes() == []
+    assert not [path for path in (stack.state / "run").iterdir() if path.is_socket()]
