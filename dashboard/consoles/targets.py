@@ -10,6 +10,7 @@ import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from dashboard.consoles.refusals import (
     GONE,
@@ -27,7 +28,7 @@ from dashboard.inventory.models import Guest
 from dashboard.virt.connection import Connection, open_connection
 from dashboard.virt.displays import Display, live_displays, open_display, same_run
 from dashboard.virt.errors import VirtError
-from dashboard.virt.ssh import ssh_argv
+from dashboard.virt.ssh import ssh_argv, ssh_environment
 from dashboard.virt.uri import HostSpec
 
 CONNECT_SECONDS = 10.0
@@ -150,6 +151,7 @@ def _through_ssh(spec: HostSpec, display: Display) -> Target:
             stdin=theirs.fileno(),
             stdout=theirs.fileno(),
             stderr=subprocess.PIPE,
+            env=ssh_environment(spec, Path(spec.known_hosts).parent),
             start_new_session=True,
         )
     return Target(ours, helper=helper)

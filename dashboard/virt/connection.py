@@ -13,7 +13,7 @@ from typing import Any
 
 import libvirt
 
-from dashboard.virt import eventloop, sockets
+from dashboard.virt import eventloop, relay, sockets
 from dashboard.virt.errors import VirtError, translate
 from dashboard.virt.uri import HostSpec, build_uri
 
@@ -192,12 +192,8 @@ def open_connection(spec: HostSpec, *, deadline: float = 10.0) -> Connection:
     Raises VirtError: unreachable, timeout, auth, host_key, denied, invalid (a field that may not stand in a URI).
     """
     until = time.monotonic() + deadline
-    try:
-        uri = build_uri(spec)
-    except ValueError as error:
-        raise VirtError("invalid", str(error)) from error
     eventloop.ensure()
-    peers = sockets.probe(spec, min(sockets.PROBE_SECONDS, deadline))
+    uri, peers = _way(spec, until, deadline)
     turn = _turn_of(peers)
     # One opening per host at a time, so that the sockets that appear meanwhile are known to be this one's.
     if not turn.acquire(timeout=max(0.0, until - time.monotonic())):
@@ -213,17 +209,36 @@ def open_connection(spec: HostSpec, *, deadline: float = 10.0) -> Connection:
         turn.release()
 
 
+def _way(spec: HostSpec, until: float, deadline: float) -> tuple[str, set[str]]:
+    """The URI, and the peers that the connection's sockets will have. An SSH host has a socket here: its relay's."""
+    try:
+        near = spec
+        if spec.transport == "ssh":
+            if not relay.runs(spec):
+                sockets.probe(spec, min(sockets.PROBE_SECONDS, deadline))
+            near = HostSpec(key=spec.key, transport="local", socket=relay.local_socket(spec, until))
+        return build_uri(near), sockets.probe(near, min(sockets.PROBE_SECONDS, deadline))
+    except ValueError as error:
+        raise VirtError("invalid", str(error)) from error
+
+
 def _open(spec: HostSpec, uri: str, peers: set[str], until: float, deadline: float) -> Connection:
     before = sockets.to_peers(peers) if peers else {}
     attempt = _Attempt(spec, uri)
     threading.Thread(target=attempt.run, name=f"open-{spec.key}", daemon=True).start()
-    conn = attempt.result(until - time.monotonic())
+    try:
+        conn = attempt.result(until - time.monotonic())
+    except VirtError as error:
+        raise relay.explained(spec, error) from error
     new = {inode: number for inode, number in sockets.to_peers(peers).items() if inode not in before} if peers else {}
     if conn is None:
         sockets.cut(new)  # else libvirt waits for ever, and with it a thread and a socket
         raise VirtError("timeout", f"libvirt's open() had not returned after {deadline:g} s")
     try:
-        return Connection(spec, conn, new)
+        connection = Connection(spec, conn, new)
+        if spec.transport == "ssh":
+            connection.on_close(relay.hold(spec))
+        return connection
     except libvirt.libvirtError as error:
         with suppress(libvirt.libvirtError):
             conn.close()

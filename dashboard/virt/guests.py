@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -42,8 +41,6 @@ _REASONS: dict[GuestState, tuple[str, ...]] = {
     GuestState.CRASHED: ("", "panicked"),
 }  # fmt: skip
 """libvirt's reasons by number, as its header lists them (virDomainRunningReason and its sisters)."""
-_READERS = 3
-"""XML calls in flight on one connection: a fifth call stalls it for half a minute, and others work on it too."""
 _AGENT_SECONDS = 2
 _MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
 _MAX_ADDRESSES = 64
@@ -101,7 +98,7 @@ def read_guests(conn: Any, known: Mapping[str, GuestFacts] | None = None) -> lis
                 return None
             raise
 
-    return [facts for facts in _in_threads(read, domains) if facts is not None]
+    return [facts for facts in map(read, domains) if facts is not None]
 
 
 @virt_errors()
@@ -283,14 +280,6 @@ def _saved(domain: Any) -> bool:
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
             raise
         return False
-
-
-def _in_threads(read: Callable[[Any], GuestFacts | None], domains: list[Any]) -> Iterable[GuestFacts | None]:
-    """A few at a time, since a far host's answer takes long and costs us nothing."""
-    if len(domains) < _READERS:
-        return [read(domain) for domain in domains]
-    with ThreadPoolExecutor(_READERS, thread_name_prefix="virt-read") as pool:
-        return list(pool.map(read, domains))
 
 
 def _stats(uuid: str, record: Mapping[str, Any]) -> GuestStats:

@@ -15,6 +15,7 @@ from typing import Any
 import libvirt
 from lxml import etree
 
+from dashboard.virt import relay
 from dashboard.virt.errors import translate, virt_errors
 from dashboard.virt.facts import HostFacts
 from dashboard.virt.xml.parse import XmlRefused, parse
@@ -87,7 +88,8 @@ def check_access(conn: Any) -> None:
 def is_local(conn: Any) -> bool:
     """True if this connection goes to this machine's own libvirt."""
     with virt_errors():
-        return str(conn.getURI()).startswith(LOCAL_URIS)
+        uri = str(conn.getURI())
+    return uri.startswith(LOCAL_URIS) and relay.NAME not in uri
 
 
 def _version(number: int) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from dashboard.virt import relay
 from dashboard.virt.connection import Connection, open_connection
 from dashboard.virt.errors import VirtError, virt_errors
 from dashboard.virt.uri import HostSpec
@@ -157,6 +158,7 @@ class HostPool:
             host = self._hosts.pop(key, None)
         for connection in host.retire() if host else []:
             connection.close()
+        relay.forget(key)
 
     def close(self) -> None:
         """Close everything; for the end of the process and of tests."""

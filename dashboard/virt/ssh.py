@@ -15,6 +15,7 @@ from pathlib import Path
 from dashboard.virt.errors import VirtError
 from dashboard.virt.uri import HostSpec, valid_address, valid_path, valid_port, valid_user
 
+ASKPASS = Path(__file__).with_name("askpass")
 CONNECT_SECONDS = 8
 KEY_KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 """Host keys worth approving, best first."""
@@ -30,29 +31,24 @@ class HostKey:
     line: str
 
 
-def ssh_argv(spec: HostSpec, *, forward: str) -> list[str]:
-    """The command whose stdin and stdout are a connection to `forward` ("host:port" or "[v6]:port") as the host sees it.
+def ssh_command(spec: HostSpec, options: dict[str, str], flags: list[str], command: list[str]) -> list[str]:
+    """An ssh to the host that reads no configuration but ours and trusts no host key but the pinned ones.
 
-    It asks nothing, reads no configuration but ours, trusts no host key but the pinned ones, and runs no other program.
-    Further tunnels within a minute share the first one's connection. Raises ValueError on fields that may not stand in it.
+    `command` is fixed text of ours. Raises ValueError on fields that may not stand in it.
     """
-    if spec.transport != "ssh" or not spec.key_file or not spec.known_hosts:
-        raise ValueError("A tunnel needs an SSH host with a private key and an approved host key.")
-    options = {
-        "BatchMode": "yes",
-        "ClearAllForwardings": "no",  # it would end -W too
+    if spec.transport != "ssh" or not (spec.key_file or spec.password) or not spec.known_hosts:
+        raise ValueError("SSH needs a private key or a password, and an approved host key.")
+    settings = {
+        "ClearAllForwardings": "no",
         "ConnectTimeout": str(CONNECT_SECONDS),
-        "ControlMaster": "auto",
-        "ControlPath": _control_path(spec),
-        "ControlPersist": "60",
         "ForwardAgent": "no",
         "ForwardX11": "no",
         "GlobalKnownHostsFile": "/dev/null",
         "IdentitiesOnly": "yes",
         "IdentityAgent": "none",
         "LogLevel": "ERROR",
+        "NumberOfPasswordPrompts": "1",
         "PermitLocalCommand": "no",
-        "PreferredAuthentications": "publickey",
         "ProxyCommand": "none",
         "ServerAliveCountMax": "3",
         "ServerAliveInterval": "5",
@@ -60,11 +56,42 @@ def ssh_argv(spec: HostSpec, *, forward: str) -> list[str]:
         "UpdateHostKeys": "no",
         "UserKnownHostsFile": _quoted(valid_path(spec.known_hosts)),
     }
-    argv = ["ssh", "-F", "/dev/null", "-T", "-a", "-x", "-i", valid_path(spec.key_file)]
-    for name, value in options.items():
+    argv = ["ssh", "-F", "/dev/null", "-T", "-a", "-x"]
+    if spec.key_file:
+        argv += ["-i", valid_path(spec.key_file)]
+        settings |= {"BatchMode": "yes", "PreferredAuthentications": "publickey"}
+    else:
+        settings |= {"BatchMode": "no", "PreferredAuthentications": "password,keyboard-interactive"}
+    for name, value in sorted((settings | options).items()):
         argv += ["-o", f"{name}={value}"]
-    argv += ["-l", valid_user(spec.user), "-p", str(valid_port(spec.port or 22)), "-W", _valid_forward(forward)]
-    return [*argv, "--", valid_address(spec.address)]
+    argv += ["-l", valid_user(spec.user), "-p", str(valid_port(spec.port or 22)), *flags]
+    return [*argv, "--", valid_address(spec.address), *command]
+
+
+def ssh_environment(spec: HostSpec, folder: Path) -> dict[str, str]:
+    """The environment of such an ssh: where it signs in by password, our own answer to its question.
+
+    The password waits in a file of mode 0600 in `folder`; never in the environment or in argv.
+    """
+    keep = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    if spec.key_file:
+        return keep
+    secret = folder / "password"
+    secret.touch(mode=0o600)
+    secret.write_text(spec.password + "\n", encoding="utf-8")
+    return keep | {"SSH_ASKPASS": str(ASKPASS), "SSH_ASKPASS_REQUIRE": "force", "KVMWEB_ASKPASS_FILE": str(secret)}
+
+
+def ssh_argv(spec: HostSpec, *, forward: str) -> list[str]:
+    """The command whose stdin and stdout are a connection to `forward` ("host:port" or "[v6]:port") as the host sees it.
+
+    It asks nothing and runs no other program. Further tunnels within a minute share the first one's connection.
+    Raises ValueError on fields that may not stand in it.
+    """
+    if not spec.known_hosts:
+        raise ValueError("SSH needs an approved host key.")
+    shared = {"ControlMaster": "auto", "ControlPath": _control_path(spec), "ControlPersist": "60"}
+    return ssh_command(spec, shared, ["-W", _valid_forward(forward)], [])
 
 
 def _valid_forward(forward: str) -> str:

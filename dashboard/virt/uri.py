@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from base64 import b64decode
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import quote, urlencode
 
 Transport = Literal["local", "ssh", "tls", "tcp", "test"]
 DEFAULT_PORTS = {"ssh": 22, "tls": 16514, "tcp": 16509}
-QUERY_KEYS = frozenset({"socket", "keyfile", "known_hosts", "known_hosts_verify", "sshauth", "pkipath"})
+QUERY_KEYS = frozenset({"socket", "pkipath"})
 """The only parameters that a URI of ours may carry; `command` and `netcat` run programs and are not among them."""
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
@@ -101,7 +100,7 @@ def build_uri(spec: HostSpec) -> str:
         case "local":
             return _with("qemu+unix:///system", socket=valid_path(spec.socket)) if spec.socket else "qemu:///system"
         case "ssh":
-            return _ssh_uri(spec)
+            raise ValueError("An SSH host is reached through a socket of this machine: see virt.relay.")
         case "tls":
             return _with(
                 f"qemu+tls://{_authority(spec)}/system", pkipath=_ours(spec.pki_dir, "folder of TLS certificates")
@@ -111,30 +110,6 @@ def build_uri(spec: HostSpec) -> str:
         case "test":
             return "test://" + (quote(valid_path(spec.address), safe="/") if spec.address else "/default")
     raise ValueError("A host is reached by local socket, SSH, TLS or TCP.")
-
-
-def _ssh_uri(spec: HostSpec) -> str:
-    # A library, not the ssh program: only libraries honour known_hosts, so only they can pin the host key.
-    base = f"qemu+{_ssh_library(spec.key_file)}://{valid_user(spec.user)}@{_authority(spec)}/system"
-    pinned = {"known_hosts": _ours(spec.known_hosts, "file of known host keys"), "known_hosts_verify": "normal"}
-    if spec.key_file:
-        return _with(base, keyfile=_ours(spec.key_file, "private key"), **pinned, sshauth="privkey")
-    if not spec.password:
-        raise ValueError("An SSH host needs a private key or a password.")
-    return _with(base, **pinned, sshauth="password,keyboard-interactive")
-
-
-def _ssh_library(key_file: str) -> str:
-    """libssh2, except for RSA keys: before 1.11 it signs with SHA-1, which sshd refuses.
-
-    libssh leaves what it has read ahead lying until the next keepalive: replies above some KiB take 5 s (libvirt 9.0).
-    """
-    try:
-        lines = Path(key_file).read_text(encoding="ascii", errors="replace").splitlines() if key_file else []
-        rsa = any("BEGIN RSA" in line for line in lines) or b"ssh-rsa" in b64decode("".join(lines[1:-1]))
-    except (OSError, ValueError):
-        rsa = False
-    return "libssh" if rsa else "libssh2"
 
 
 def _authority(spec: HostSpec) -> str:
