@@ -6,9 +6,10 @@ import json
 import logging
 import threading
 import time
+from dataclasses import dataclass
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from dashboard.inventory import bus, metrics, publish, store
@@ -26,10 +27,31 @@ LOOK_SECONDS = 5.0
 TICK_SECONDS = 1.0
 BEAT_SECONDS = 5.0
 RESTART_SECONDS = 30.0
+ASKS_AT_ONCE = 100
+END_SECONDS = 3.0
 
 Signature = tuple[Any, ...]
 SIGNED = ("transport", "address", "port", "user", "secrets", "host_keys")
 """What a connection is made of: a change of any means a new connection."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What another process wants looked at (see `inventory.refresh`)."""
+
+    host_id: int
+    what: str
+    uuid: str = ""
+
+
+def asked_by(text: str) -> Asked | None:
+    """A request as it came through Redis; None for what is none."""
+    try:
+        said = json.loads(text)
+        return Asked(int(said["host"]), str(said["what"]), str(said.get("uuid", "")))
+    except (ValueError, TypeError, LookupError, AttributeError):
+        log.warning("A request that nobody understands: %.200s", text)
+        return None
 
 
 class Monitor:
@@ -76,8 +98,9 @@ class Monitor:
         """Leave no host that looks live behind."""
         for watch in self._watches.values():
             watch.stop()
+        until = time.monotonic() + END_SECONDS
         for watch in self._watches.values():
-            watch.join(2.0)
+            watch.join(max(0.0, until - time.monotonic()))
         try:
             Host.objects.filter(status=Host.Status.LIVE).update(status=Host.Status.CONNECTING, last_seen=timezone.now())
         except DatabaseError as error:
@@ -92,41 +115,42 @@ class Monitor:
         while not self.stopping.is_set() and not enrol_this_machine():
             tidy()
             self.stopping.wait(LOOK_SECONDS)
+        connection.close()
         self._due["look"] = 0.0
 
     # -- requests
 
-    def _hear(self) -> list[dict[str, Any]]:
-        """Requests that came within a second; after Redis was away, also one to compare everything."""
+    def _hear(self) -> list[Asked]:
+        """Requests that came within a second; after Redis was away, also to compare everything."""
         try:
             if self._asks is None:
-                self._asks = bus.client().pubsub(ignore_subscribe_messages=True)
-                self._asks.subscribe(bus.ASK)
+                asks = bus.client().pubsub(ignore_subscribe_messages=True)
+                asks.subscribe(bus.ASK)
+                self._asks = asks
                 publish.flush()
-                return [{"host": host_id, "what": "all"} for host_id in self._watches]
-            found: list[dict[str, Any]] = []
-            timeout = TICK_SECONDS
-            while (message := self._asks.get_message(timeout=timeout)) is not None and len(found) < 100:
-                found.append(json.loads(message["data"]))
-                timeout = 0.0
+                return [Asked(host_id, "all") for host_id in self._watches]
+            found: list[str] = []
+            while len(found) < ASKS_AT_ONCE:
+                message = self._asks.get_message(timeout=0.0 if found else TICK_SECONDS)
+                if message is None:
+                    break
+                found.append(str(message["data"]))
         except bus.BusError as error:
-            log.warning("Redis is away: %s", error)
+            if self._asks is not None:
+                log.warning("Redis is away, nobody can ask for anything: %s", error)
             self._asks = None
             self.stopping.wait(TICK_SECONDS / 2)
             return []
-        except ValueError as error:
-            log.warning("A request that nobody understands: %s", error)
-            return []
-        return found
+        return [asked for asked in map(asked_by, found) if asked is not None]
 
-    def _take(self, ask: dict[str, Any]) -> None:
-        watch, what = self._watches.get(int(ask.get("host") or 0)), str(ask.get("what", ""))
-        if watch is None or what == "host":
+    def _take(self, asked: Asked) -> None:
+        watch = self._watches.get(asked.host_id)
+        if watch is None or asked.what == "host":
             self._due["look"] = 0.0
-        if what == "watch":
+        if asked.what == "watch":
             self._due["tick"] = 0.0
-        elif watch is not None and what != "host":
-            watch.ask(what, str(ask.get("uuid", "")))
+        elif watch is not None and asked.what != "host":
+            watch.ask(asked.what, asked.uuid)
 
     # -- regular work
 
