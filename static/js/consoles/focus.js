@@ -10,7 +10,13 @@ export function onLeaveChord(stage, leave) {
     (event) => {
       if (CHORD.includes(event.key)) held.add(event.key);
       const others = !CHORD.includes(event.key);
-      if (others || !(event.ctrlKey || held.has("Control")) || !(event.altKey || held.has("Alt")) || !(event.shiftKey || held.has("Shift"))) return;
+      if (
+        others ||
+        !(event.ctrlKey || held.has("Control")) ||
+        !(event.altKey || held.has("Alt")) ||
+        !(event.shiftKey || held.has("Shift"))
+      )
+        return;
       event.preventDefault();
       event.stopPropagation();
       held.clear();

@@ -6,6 +6,7 @@ import { explain } from "./words.js";
 
 const FIRST_WAIT_MS = 300;
 const LONGEST_WAIT_MS = 15_000;
+const SILENCE_MS = 30_000; // the gateway itself gives a host 10 s to connect and 10 s to greet
 
 const isOff = (state) => state === "shutoff" || state === "saved";
 
@@ -14,12 +15,13 @@ const faceOf = (row) => `${isOff(row.state)} ${row.display} ${row.serial} ${row.
 
 /**
  * The console of an element with data-host, data-uuid, data-state, data-display, data-serial, data-ticket-url. Calls back:
- * open(socket, viewOnly) with a socket still connecting, status({ name, word, heading, text, next }).
+ * ready() before anything is asked, open(socket, viewOnly) at once with a socket still connecting, so that nothing it
+ * says is missed, and status({ name, word, heading, text, next }).
  * Names: "connecting", "open", "ended".
  */
 export class Link {
-  constructor(element, kind, { open, status }) {
-    Object.assign(this, { element, kind, open, status });
+  constructor(element, kind, { ready = async () => {}, open, status }) {
+    Object.assign(this, { element, kind, ready, open, status });
     const { host, uuid, state, ticketUrl, display, serial, hostStatus } = element.dataset;
     Object.assign(this, { host: Number(host), uuid, state, ticketUrl });
     this.face = faceOf({ state, display, serial: serial === "true", host_status: hostStatus });
@@ -50,6 +52,13 @@ export class Link {
     this.status({ name: "connecting", word: "" });
     let answer;
     try {
+      await this.ready();
+    } catch (error) {
+      console.error("console", error);
+      if (round === this.round) this.fail("library");
+      return;
+    }
+    try {
       answer = await postJSON(this.ticketUrl, {
         host: this.host,
         uuid: this.uuid,
@@ -66,17 +75,20 @@ export class Link {
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     socket.addEventListener("close", (event) => this.closed(socket, event));
+    this.timer = setTimeout(() => this.fail("lost"), SILENCE_MS);
     this.open(socket, answer.view_only);
   }
 
   /** The console works: to be called when the first picture or byte is there. */
   settled() {
+    clearTimeout(this.timer);
     this.attempts = 0;
     this.status({ name: "open", word: "" });
   }
 
   /** The socket is open, what lies behind it is not there: says why; the server goes on trying. */
   hold(word) {
+    clearTimeout(this.timer);
     const { heading, text, next } = explain(word, this.kind);
     this.status({ name: word === "connecting" ? "connecting" : "ended", word, heading, text, next });
   }

@@ -37,10 +37,7 @@ function prepare(dialog) {
 
 function describe(dialog, text) {
   const { keys, missing } = plan(text);
-  setText(
-    $("[data-count]", dialog),
-    ngettext("%(n)s key press", "%(n)s key presses", keys.length),
-  );
+  setText($("[data-count]", dialog), ngettext("%(n)s key press", "%(n)s key presses", keys.length));
   const box = $("[data-missing]", dialog);
   box.hidden = !missing.length;
   setText(

@@ -23,7 +23,8 @@ export class Stage {
     setText($("[data-heading]", this.box), heading);
     setText($("[data-text]", this.box), connecting ? "" : status.text);
     $("[data-spinner]", this.box).toggleAttribute("hidden", !connecting && status.next !== "retry");
-    $("[data-do=connect]", this.box).hidden = connecting || status.word === "off" || status.word === "gone" || status.word === "session";
+    $("[data-do=connect]", this.box).hidden =
+      connecting || status.word === "off" || status.word === "gone" || status.word === "session";
     for (const button of this.box.querySelectorAll("[data-start]")) {
       button.hidden = status.word !== "off" || (button.dataset.start === "saved") !== Boolean(link.saved);
     }

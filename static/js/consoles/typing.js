@@ -2,14 +2,41 @@
 
 const SHIFT = { keysym: 0xffe1, code: "ShiftLeft" };
 const PLAIN = {
-  "`": "Backquote", "-": "Minus", "=": "Equal", "[": "BracketLeft", "]": "BracketRight", "\\": "Backslash",
-  ";": "Semicolon", "'": "Quote", ",": "Comma", ".": "Period", "/": "Slash", " ": "Space",
+  "`": "Backquote",
+  "-": "Minus",
+  "=": "Equal",
+  "[": "BracketLeft",
+  "]": "BracketRight",
+  "\\": "Backslash",
+  ";": "Semicolon",
+  "'": "Quote",
+  ",": "Comma",
+  ".": "Period",
+  "/": "Slash",
+  " ": "Space",
 };
 const SHIFTED = {
-  "~": "Backquote", "_": "Minus", "+": "Equal", "{": "BracketLeft", "}": "BracketRight", "|": "Backslash",
-  ":": "Semicolon", '"': "Quote", "<": "Comma", ">": "Period", "?": "Slash",
-  "!": "Digit1", "@": "Digit2", "#": "Digit3", $: "Digit4", "%": "Digit5",
-  "^": "Digit6", "&": "Digit7", "*": "Digit8", "(": "Digit9", ")": "Digit0",
+  "~": "Backquote",
+  _: "Minus",
+  "+": "Equal",
+  "{": "BracketLeft",
+  "}": "BracketRight",
+  "|": "Backslash",
+  ":": "Semicolon",
+  '"': "Quote",
+  "<": "Comma",
+  ">": "Period",
+  "?": "Slash",
+  "!": "Digit1",
+  "@": "Digit2",
+  "#": "Digit3",
+  $: "Digit4",
+  "%": "Digit5",
+  "^": "Digit6",
+  "&": "Digit7",
+  "*": "Digit8",
+  "(": "Digit9",
+  ")": "Digit0",
 };
 const CONTROL = { "\n": [0xff0d, "Enter"], "\t": [0xff09, "Tab"] };
 
@@ -40,10 +67,14 @@ export function plan(text) {
 const pause = (ms, signal) =>
   new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      reject(new DOMException("typing stopped", "AbortError"));
-    }, { once: true });
+    signal.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        reject(new DOMException("typing stopped", "AbortError"));
+      },
+      { once: true },
+    );
   });
 
 /** Presses the keys through `send(keysym, code, down)`, `delay` ms apart; tells `progress(done)`. */

@@ -8,7 +8,9 @@ export function explain(word, kind) {
   const table = {
     off: [
       _("The virtual machine is off"),
-      screen ? _("Its screen shows up here as soon as it runs.") : _("Its serial line shows up here as soon as it runs."),
+      screen
+        ? _("Its screen shows up here as soon as it runs.")
+        : _("Its serial line shows up here as soon as it runs."),
       "wait",
     ],
     "no-display": [
@@ -23,7 +25,9 @@ export function explain(word, kind) {
     ],
     loopback: [
       _("Its screen can only be reached on its own host"),
-      _("VNC listens on the host's loopback, and this host is not connected by SSH. Connect the host by SSH, or let VNC listen on an address of the host."),
+      _(
+        "VNC listens on the host's loopback, and this host is not connected by SSH. Connect the host by SSH, or let VNC listen on an address of the host.",
+      ),
       "wait",
     ],
     "remote-socket": [
@@ -46,8 +50,16 @@ export function explain(word, kind) {
       _("Its definition has neither a serial port nor a console. Try its screen."),
       "wait",
     ],
-    gone: [_("This virtual machine no longer exists"), _("It was removed from its host, or you may not see it any more."), "stop"],
-    rights: [_("You may not do that any more"), _("Your role was changed. Ask an administrator if you need this console."), "stop"],
+    gone: [
+      _("This virtual machine no longer exists"),
+      _("It was removed from its host, or you may not see it any more."),
+      "stop",
+    ],
+    rights: [
+      _("You may not do that any more"),
+      _("Your role was changed. Ask an administrator if you need this console."),
+      "stop",
+    ],
     session: [_("You have been signed out"), _("Reload the page to sign in again."), "stop"],
     time: [_("Open for twelve hours"), _("A console ends after this time. Connect again to go on."), "stop"],
     busy: [
@@ -55,11 +67,23 @@ export function explain(word, kind) {
       _("Close one that you no longer need, here or in another window, then connect again."),
       "stop",
     ],
-    protocol: [_("The connection was ended"), _("Something that is not part of the console's protocol was sent."), "stop"],
-    library: [_("The viewer could not be loaded"), _("Reload the page. If that does not help, your browser may be too old."), "stop"],
+    protocol: [
+      _("The connection was ended"),
+      _("Something that is not part of the console's protocol was sent."),
+      "stop",
+    ],
+    library: [
+      _("The viewer could not be loaded"),
+      _("Reload the page. If that does not help, your browser may be too old."),
+      "stop",
+    ],
     password: [_("The password was not accepted"), _("Connect again to try another one."), "stop"],
     host: [_("The host does not answer"), _("Trying again. The virtual machine itself may well be running."), "retry"],
-    ended: [_("The connection ended"), _("The virtual machine stopped, restarted or moved. Connecting again."), "retry"],
+    ended: [
+      _("The connection ended"),
+      _("The virtual machine stopped, restarted or moved. Connecting again."),
+      "retry",
+    ],
     lost: [_("The connection was lost"), _("Connecting again by itself."), "retry"],
   };
   const [heading, text, next] = table[word] ?? table.lost;

@@ -2,8 +2,8 @@
 
 import { onLeaveChord } from "../consoles/focus.js";
 import { Link } from "../consoles/link.js";
-import { Stage } from "../consoles/stage.js";
 import { pasteDialog } from "../consoles/paste.js";
+import { Stage } from "../consoles/stage.js";
 import { $, announce, h } from "../dom.js";
 import { _ } from "../i18n.js";
 import { toast } from "../toast.js";
@@ -15,12 +15,17 @@ class Screen {
     this.root = root;
     this.target = $("[data-target]", root);
     this.rfb = null;
+    this.RFB = null;
     this.mayWork = root.dataset.works === "true";
     this.serverViewOnly = !this.mayWork;
     this.viewOnly = !this.mayWork;
     this.fit = localStorage.getItem(FIT_KEY) !== "no";
     this.stage = new Stage(root, () => this.link.connect());
     this.link = new Link(root, "vnc", {
+      ready: async () => {
+        // Loaded when needed, so that a browser that cannot do so keeps the rest of the page.
+        this.RFB ??= (await import("novnc")).default;
+      },
       open: (socket, viewOnly) => this.open(socket, viewOnly),
       status: (status) => this.show(status),
     });
@@ -30,19 +35,10 @@ class Screen {
     else this.link.connect();
   }
 
-  async open(socket, viewOnly) {
-    let RFB;
-    try {
-      ({ default: RFB } = await import("novnc"));
-    } catch (error) {
-      console.error("noVNC", error);
-      this.link.fail("library");
-      return;
-    }
-    if (socket !== this.link.socket) return;
+  open(socket, viewOnly) {
     this.drop();
     this.serverViewOnly = viewOnly;
-    const rfb = new RFB(this.target, socket, { shared: true });
+    const rfb = new this.RFB(this.target, socket, { shared: true });
     this.rfb = rfb;
     rfb.background = "transparent";
     rfb.viewOnly = viewOnly || this.viewOnly;
@@ -50,7 +46,7 @@ class Screen {
     rfb.addEventListener("connect", () => this.connected(rfb));
     rfb.addEventListener("credentialsrequired", () => this.askPassword(rfb));
     rfb.addEventListener("securityfailure", () => this.link.fail("password"));
-    rfb.addEventListener("disconnect", () => this.rfb === rfb && this.drop());
+    rfb.addEventListener("disconnect", () => this.rfb === rfb && this.drop(true));
     this.paint();
   }
 
@@ -63,10 +59,11 @@ class Screen {
     this.paint();
   }
 
-  drop() {
+  /** Takes the picture away; `over` when noVNC has disconnected by itself. */
+  drop(over = false) {
     const rfb = this.rfb;
     this.rfb = null;
-    rfb?.disconnect();
+    if (!over) rfb?.disconnect();
     this.target.replaceChildren();
     this.paint();
   }
@@ -127,7 +124,11 @@ class Screen {
 
   /** Keys go to the page again; those that the chord pressed in the guest are let go. */
   release() {
-    for (const [keysym, code] of [[0xffe3, "ControlLeft"], [0xffe9, "AltLeft"], [0xffe1, "ShiftLeft"]]) {
+    for (const [keysym, code] of [
+      [0xffe3, "ControlLeft"],
+      [0xffe9, "AltLeft"],
+      [0xffe1, "ShiftLeft"],
+    ]) {
       this.rfb?.sendKey(keysym, code, false);
     }
     this.rfb?.blur();
@@ -191,6 +192,7 @@ class Screen {
       if (button) button.disabled = !yes;
     };
     able("type", this.works);
+    able("keys", this.works);
     able("paste", this.works);
     able("shot", open);
     able("view-only", open && !this.serverViewOnly);

@@ -123,9 +123,12 @@ class Serial {
       this.terminal.paste(await navigator.clipboard.readText());
       this.terminal.focus();
     } catch {
-      toast(_("The browser does not allow reading the clipboard here. Click into the terminal and press Ctrl+Shift+V."), {
-        kind: "warning",
-      });
+      toast(
+        _("The browser does not allow reading the clipboard here. Click into the terminal and press Ctrl+Shift+V."),
+        {
+          kind: "warning",
+        },
+      );
     }
   }
 
@@ -139,16 +142,24 @@ class Serial {
     on("copy", () => this.copy());
     on("paste", () => this.paste());
     on("clear", () => this.terminal.clear());
-    on("size", () => this.sendBytes(encoder.encode(`stty rows ${this.terminal.rows} cols ${this.terminal.cols}\r`)));
+    on("size", () => this.tellSize());
     on("reader", () => this.toggleReader());
     on("full", () => this.toggleFull());
-    on("window", () => open(this.root.dataset.windowUrl, `serial-${this.root.dataset.uuid}`, "popup,width=900,height=620"));
+    on("window", () =>
+      open(this.root.dataset.windowUrl, `serial-${this.root.dataset.uuid}`, "popup,width=900,height=620"),
+    );
     onLeaveChord($("[data-stage]", this.root), () => {
       this.terminal.blur();
       $("[data-do=copy]", this.root).parentElement.querySelector("button:enabled")?.focus();
       announce(_("The keyboard is back on the page"));
     });
     document.addEventListener("fullscreenchange", () => this.paint());
+  }
+
+  /** A serial line has no window size of its own: the guest is told by typing a command. */
+  tellSize() {
+    this.sendBytes(encoder.encode(`stty rows ${this.terminal.rows} cols ${this.terminal.cols}\r`));
+    this.terminal.focus();
   }
 
   toggleReader() {
@@ -160,7 +171,10 @@ class Serial {
 
   async toggleFull() {
     if (document.fullscreenElement) await document.exitFullscreen();
-    else await this.root.requestFullscreen().catch(() => toast(_("The browser did not allow full screen."), { kind: "warning" }));
+    else
+      await this.root
+        .requestFullscreen()
+        .catch(() => toast(_("The browser did not allow full screen."), { kind: "warning" }));
   }
 
   /** The guest runs again: the server need not wait for its next try. */
@@ -171,7 +185,8 @@ class Serial {
 
   show(status) {
     this.stage.show(status, this.link);
-    if (status.name !== "open" && !this.link.socket) this.picture = { ...this.picture, you: false, writer: null, watchers: 0 };
+    if (status.name !== "open" && !this.link.socket)
+      this.picture = { ...this.picture, you: false, writer: null, watchers: 0 };
     this.paint();
   }
 
@@ -199,9 +214,15 @@ class Serial {
     $("[data-do=copy]", this.root).disabled = !this.terminal.hasSelection();
     $("[data-do=paste]", this.root).disabled = !you;
     $("[data-do=size]", this.root).disabled = !you;
-    $("[data-do=reader]", this.root).setAttribute("aria-pressed", String(Boolean(this.terminal.options.screenReaderMode)));
+    $("[data-do=reader]", this.root).setAttribute(
+      "aria-pressed",
+      String(Boolean(this.terminal.options.screenReaderMode)),
+    );
     $("[data-do=full]", this.root).setAttribute("aria-pressed", String(document.fullscreenElement === this.root));
-    this.root.classList.toggle("console-has-output", this.terminal.buffer.active.length > this.terminal.rows || this.terminal.buffer.active.cursorY > 0);
+    this.root.classList.toggle(
+      "console-has-output",
+      this.terminal.buffer.active.length > this.terminal.rows || this.terminal.buffer.active.cursorY > 0,
+    );
   }
 }
 
@@ -211,7 +232,10 @@ export default async function start(root) {
     return new Serial(root, { Terminal, FitAddon });
   } catch (error) {
     console.error("xterm", error);
-    new Stage(root, () => location.reload()).show({ name: "ended", word: "library", ...explain("library", "serial") }, {});
+    new Stage(root, () => location.reload()).show(
+      { name: "ended", word: "library", ...explain("library", "serial") },
+      {},
+    );
     return null;
   }
 }
