@@ -16,7 +16,7 @@ from dashboard.guests.disks import disks_of
 from dashboard.guests.forms import NotesForm
 from dashboard.guests.markup import coloured_xml, markdown
 from dashboard.guests.models import GuestNotes
-from dashboard.guests.rows import figures_of
+from dashboard.guests.rows import figures_of, newest
 from dashboard.guests.words import for_scripts, reason_text, shown_state
 from dashboard.inventory import metrics
 from dashboard.inventory.models import Guest, Host
@@ -78,9 +78,8 @@ def frame(user: User, guest: Guest, tab: str) -> Context:
 def overview(guest: Guest) -> Context:
     """Hardware, disks with sizes, network cards with the addresses that belong to their MACs."""
     facts = guest.facts
-    sample = metrics.latest([(guest.host_id, str(guest.uuid))]).get((guest.host_id, str(guest.uuid)))
     return {
-        "figures": figures_of(sample, guest.memory_kib),
+        "figures": figures_of(newest(guest), guest.memory_kib),
         "disks": disks_of(guest),
         "devices": DEVICES,
         "nics": nics_of(guest),

@@ -64,13 +64,15 @@ def _disk(
         allocation=volume.allocation if volume else None,
         pool=volume.pool.name if volume else "",
         volume=volume.name if volume else "",
-        stays=_why_it_stays(path, volume, users.get(path, []), based.get(volume.path, []) if volume else []),
+        stays=_why_it_stays(disk, volume, users.get(path, []), based.get(volume.path, []) if volume else []),
     )
 
 
-def _why_it_stays(path: str, volume: Volume | None, users: list[str], based: list[str]) -> str:
-    if not path:
+def _why_it_stays(disk: dict[str, Any], volume: Volume | None, users: list[str], based: list[str]) -> str:
+    if not disk.get("source"):
         return _("The drive is empty.")
+    if disk.get("device") in ("cdrom", "floppy"):
+        return _("It is a medium in a drive and not a disk of this machine.")
     if volume is None:
         return _("It is in no storage pool of this host.")
     if volume.pool.kind in FIXED_POOLS:

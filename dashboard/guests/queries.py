@@ -120,7 +120,7 @@ def page_of(user: User, filters: Filters) -> GuestPage:
     pairs = [(guest.host_id, str(guest.uuid)) for guest in guests]
     return GuestPage(
         guests=guests,
-        figures=metrics.latest(pair for pair, guest in zip(pairs, guests, strict=True) if guest.state != "shutoff"),
+        figures=metrics.latest(pair for pair, guest in zip(pairs, guests, strict=True) if _has_figures(guest)),
         busy=_busy(pairs),
         hosts=hosts,
         states=states,
@@ -129,6 +129,10 @@ def page_of(user: User, filters: Filters) -> GuestPage:
         page=page,
         everything=total or (visible_to(user).count() if filters.narrowed else 0),
     )
+
+
+def _has_figures(guest: Guest) -> bool:
+    return guest.state != "shutoff" and guest.host.status == Host.Status.LIVE
 
 
 def _matching(guests: QuerySet[Guest], filters: Filters, hosts: Iterable[Host]) -> QuerySet[Guest]:

@@ -11,7 +11,8 @@ from django.utils.translation import pgettext
 
 from dashboard.guests.queries import Filters, GuestPage
 from dashboard.guests.words import PRIMARY, reason_text, shown_state
-from dashboard.inventory.models import Guest
+from dashboard.inventory import metrics
+from dashboard.inventory.models import Guest, Host
 from dashboard.inventory.rows import guest_row
 from dashboard.jobs.models import Job
 from dashboard.jobs.operation import OPERATIONS
@@ -38,6 +39,14 @@ def meter(fraction: float | None, text: str) -> Row:
     """A bar as the template draws it."""
     share = min(max(fraction or 0, 0), 1)
     return {"width": f"{share * 100:.1f}%", "text": text, "level": "high" if share >= 0.9 else ""}
+
+
+def newest(guest: Guest) -> list[Any] | None:
+    """The newest figures of one guest, if it is on: those of its last run are no news."""
+    if guest.state in ("shutoff", "unknown") or guest.host.status != Host.Status.LIVE:
+        return None
+    key = (guest.host_id, str(guest.uuid))
+    return metrics.latest([key]).get(key)
 
 
 def figures_of(sample: list[Any] | None, memory_kib: int) -> Row:

@@ -47,6 +47,7 @@ function writeTags(element, tags) {
 }
 
 formatter("guest_state", (element, _value, row) => writeState(element, shownState(row)));
+formatter("shown", writeState);
 formatter("guest_reason", (element, _value, row) => {
   element.dataset.reason = reasonOf(row);
   setText(element, element.dataset.busy || element.dataset.reason);

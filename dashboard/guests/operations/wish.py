@@ -16,6 +16,7 @@ from dashboard.guests.operations.describe import GoodName, GoodTitle, name_taken
 from dashboard.inventory.models import Host, Network, Pool, Volume
 from dashboard.jobs.operation import Params, Text
 from dashboard.jobs.wording import plain_errors
+from dashboard.live.formats import bytes_text
 
 GIB = 1024**3
 MAX_VCPUS = 255
@@ -200,9 +201,9 @@ def _disk_size(wish: Wish) -> Text | None:
         return None
     wanted, pool = wish.params.disk_gib * GIB, wish.pool
     if pool.kind in FULL_SIZE_POOLS and wanted > pool.available:
-        return _now("The pool has %(free)s free.") % {"free": gib(pool.available)}
+        return _now("The pool has %(free)s free.") % {"free": bytes_text(pool.available)}
     if wanted > pool.capacity:
-        return _now("The whole pool holds %(size)s.") % {"size": gib(pool.capacity)}
+        return _now("The whole pool holds %(size)s.") % {"size": bytes_text(pool.capacity)}
     return None
 
 
@@ -250,7 +251,7 @@ def _overcommitted(wish: Wish) -> Text | None:
         and wish.params.disk_gib * GIB > wish.pool.available
     ):
         return _now("The pool has %(free)s free: the disk grows as it is used, and cannot grow to its full size.") % {
-            "free": gib(wish.pool.available)
+            "free": bytes_text(wish.pool.available)
         }
     return None
 
@@ -259,11 +260,6 @@ def _sleeping_network(wish: Wish) -> Text | None:
     if wish.network and not wish.network.active and not wish.params.start_now:
         return _("This network is not active: the machine cannot start before it is.")
     return None
-
-
-def gib(size: int) -> str:
-    """Bytes as "12.5 GiB"."""
-    return f"{size / GIB:.1f} GiB"
 
 
 @dataclass(frozen=True)

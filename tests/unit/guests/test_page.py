@@ -105,18 +105,22 @@ def test_a_viewer_has_no_operations_in_the_menu_and_no_dialogs(watcher: Client, 
 
 
 def test_the_delete_dialog_ticks_nothing_and_says_what_stays(browser: Client, host: Host, pool: Pool) -> None:
-    own = make_volume(pool, "web1.qcow2")
-    shared = make_volume(pool, "debian.iso", format="iso")
-    disks = [{"target": "vda", "device": "disk", "source": own.path}, {"target": "sda", "device": "cdrom", "source": shared.path},
-             {"target": "vdb", "device": "disk", "source": "/dev/sdz"}]  # fmt: skip
+    own, shared, iso = (make_volume(pool, name) for name in ("web1.qcow2", "shared.qcow2", "debian.iso"))
+    disks = [
+        {"target": "vda", "device": "disk", "source": own.path},
+        {"target": "vdb", "device": "disk", "source": shared.path},
+        {"target": "vdc", "device": "disk", "source": "/dev/sdz"},
+        {"target": "sda", "device": "cdrom", "source": iso.path},
+    ]
     guest = make_guest(host, "web1", facts={"disks": disks})
     sources = f"<disk><source file='{shared.path}'/></disk>"
     make_guest(host, "web2", facts={"disks": disks[1:2]}, xml=sources)
     text = browser.get(f"/guests/{guest.uuid}/dialogs/delete/").content.decode()
     assert " checked" not in text
+    assert "It is a medium in a drive" in text
     assert "Also used by web2." in text
     assert "It is in no storage pool of this host." in text
-    assert text.count('data-type="list" disabled') == 2
+    assert text.count('data-type="list" disabled') == 3
 
 
 def test_xml_is_coloured_and_every_letter_of_it_escaped(browser: Client, host: Host) -> None:
