@@ -125,7 +125,9 @@ class ConsoleHandler(ProxyRequestHandler):  # type: ignore[misc]
             self.do_proxy(target.sock)
         except (OSError, ProtocolViolation) as error:
             why = PROTOCOL if isinstance(error, ProtocolViolation) else (self._why or ENDED)
-            log.log(logging.INFO if why is PROTOCOL else logging.DEBUG, "console of %s: %s", admission.guest.name, error)
+            log.log(
+                logging.INFO if why is PROTOCOL else logging.DEBUG, "console of %s: %s", admission.guest.name, error
+            )
             raise self.CClose(why.code, why.word) from error
         finally:
             watch.stop()

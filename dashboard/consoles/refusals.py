@@ -33,7 +33,7 @@ LOOPBACK = Why(4410, "loopback")
 REMOTE_SOCKET = Why(4410, "remote-socket")
 """Its VNC listens on a UNIX socket of another machine."""
 NO_KEY = Why(4410, "no-key")
-"""The host is reached over SSH by password; a tunnel to its screens needs a key."""
+"""The host is reached over SSH, but what a tunnel to its screens needs is missing."""
 NO_SERIAL = Why(4410, "no-serial")
 PROTOCOL = Why(4400, "protocol")
 """The browser sent what is not the console's protocol."""

@@ -25,6 +25,7 @@ from dashboard.consoles.refusals import (
 )
 from dashboard.inventory.credentials import spec_for
 from dashboard.inventory.models import Guest
+from dashboard.virt import relay
 from dashboard.virt.connection import Connection, open_connection
 from dashboard.virt.displays import Display, live_displays, open_display, same_run
 from dashboard.virt.errors import VirtError
@@ -74,6 +75,7 @@ def open_target(guest: Guest) -> Target:
         raise Refused(why, str(error)) from error
     finally:
         connection.close()
+        relay.forget(spec.key)  # this process needs no second connection to the host
 
 
 def _open(connection: Connection, spec: HostSpec, uuid: str) -> Target:

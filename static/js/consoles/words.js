@@ -36,8 +36,8 @@ export function explain(word, kind) {
       "wait",
     ],
     "no-key": [
-      _("Screens of this host need an SSH key"),
-      _("The host is connected with a password. Give it an SSH key on the host's page, then connect again."),
+      _("No tunnel to this host can be made"),
+      _("Its SSH key or password is missing. Enter it on the host's page, then connect again."),
       "wait",
     ],
     taken: [

@@ -126,8 +126,8 @@ class House:
         return Session(user)
 
     def host(self, lab_host: LabHost, transport: str = "local") -> Host:
-        """The lab host as enrolled."""
-        fields: dict[str, Any] = {"transport": transport, "status": "live"}
+        """The lab host as enrolled: "local", "ssh" (by key) or "ssh-password"."""
+        fields: dict[str, Any] = {"transport": transport.partition("-")[0], "status": "live"}
         if transport == "local":
             fields["address"] = lab_host.socket
         else:
@@ -135,6 +135,8 @@ class House:
         host = Host(name=f"{lab_host.name}-{transport}-{uuids.uuid4().hex[:6]}", **fields)
         if transport == "ssh":
             store_secrets(host, private_key=lab_host.ssh_key.read_text())
+        if transport == "ssh-password":
+            store_secrets(host, password="rootpass")
         host.save()
         return host
 

@@ -123,10 +123,11 @@ def test_another_guest_on_the_same_port_is_not_shown(
             assert end_of(ws) == (4409, "off")
 
 
+@pytest.mark.parametrize("transport", ["ssh", "ssh-password"])
 def test_a_screen_on_the_loopback_of_an_ssh_host_is_reached_through_a_tunnel(
-    gateway: House, lab_host: LabHost, screen: Screen
+    gateway: House, lab_host: LabHost, screen: Screen, transport: str
 ) -> None:
-    guest = gateway.guest(screen[0], gateway.host(lab_host, "ssh"))
+    guest = gateway.guest(screen[0], gateway.host(lab_host, transport))
     with gateway.open(guest) as ws:
         rfb = Rfb(ws)
         assert screen[0].name in rfb.name
