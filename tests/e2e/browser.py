@@ -124,3 +124,12 @@ def likeness(one: Image.Image, other: Image.Image) -> float:
     size = (min(one.width, other.width), min(one.height, other.height))
     first, second = (numpy.asarray(picture.resize(size), dtype=float) for picture in (one, other))
     return float((numpy.abs(first - second).max(axis=2) < 26).mean())
+
+
+def selected_line(picture: Image.Image) -> int:
+    """The line of a GRUB menu (25 lines of text a screen) on which the light bar is; 0 where there is no menu."""
+    if picture.height != 400:
+        return 0
+    light = numpy.asarray(picture.convert("L"), dtype=float).reshape(25, 16, picture.width).mean(axis=(1, 2))
+    bars = [line for line, brightness in enumerate(light) if brightness > 100]
+    return bars[0] if len(bars) == 1 else 0

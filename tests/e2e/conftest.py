@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.e2e.browser import ARGUMENTS, CHROMIUM, Person
 from tests.e2e.stack import ROOT, Stack
+from tests.lab.guests import LabGuest, TinyImages, define
 from tests.lab.hosts import Lab, LabHost
 
 PASSWORD = "four quiet words here"
@@ -106,6 +107,29 @@ def sign_in(person: Person, name: str) -> Any:
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Virtual machines", level=1)).to_be_visible()
     return person.context.storage_state()
+
+
+@pytest.fixture(scope="session")
+def operator(add_person: Callable[[str, str], Any]) -> Any:
+    """The session of olga, an operator."""
+    return add_person("olga", "operator")
+
+
+@pytest.fixture(scope="session")
+def viewer(add_person: Callable[[str, str], Any]) -> Any:
+    """The session of vera, a viewer."""
+    return add_person("vera", "viewer")
+
+
+@pytest.fixture(scope="session")
+def tiny(host: LabHost, tiny_images: TinyImages) -> Iterator[LabGuest]:
+    """The tiny Linux on the stack's own host, with a shell on its serial line and one on its screen. Leave it running."""
+    guest = define(host, "tiny", tiny=tiny_images, network="default", start=True)
+    try:
+        guest.wait_for_line("TINY READY")
+        yield guest
+    finally:
+        guest.remove()
 
 
 @pytest.fixture
