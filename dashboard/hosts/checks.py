@@ -77,7 +77,12 @@ def port_closed(host: Host, port: int, reason: str) -> Check:
             "/etc/pki/libvirt/servercert.pem, /etc/pki/libvirt/private/serverkey.pem); then switch TLS on."
         )
     return Check(
-        "port", "fail", _("Port %(port)s: %(reason)s"), hint, _switch_on(host, port), {"port": port, "reason": reason}
+        "port",
+        "fail",
+        _("Port %(port)s: %(reason_text)s"),
+        hint,
+        _switch_on(host, port),
+        {"port": port, "reason_text": reason},
     )
 
 

@@ -6,6 +6,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from dashboard.hosts import checks
 from dashboard.hosts.checks import Check
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from dashboard.jobs.context import Context
 
 PROBE_SECONDS = 3.0
+NO_ANSWER = gettext_noop("no answer")
+REASONS = (gettext_noop("Connection refused"), gettext_noop("No route to host"), gettext_noop("Network is unreachable"))
+"""What the operating system says most often, so that it is translated too."""
 
 
 def _found(ctx: Context, check: Check) -> None:
@@ -54,13 +58,10 @@ def _resolve(ctx: Context) -> None:
     try:
         found = socket.getaddrinfo(host.address, _port(host), type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        text = _("%(name)s is not known: %(reason)s") % {"name": host.address, "reason": error.strerror}
-        _found(
-            ctx,
-            Check(
-                "resolve", "fail", text, _("Is the name spelled right, and known to this machine's DNS or /etc/hosts?")
-            ),
-        )
+        text = _("%(name)s is not known: %(reason)s")
+        hint = _("Is the name spelled right, and known to this machine's DNS or /etc/hosts?")
+        values = {"name": host.address, "reason": error.strerror}
+        _found(ctx, Check("resolve", "fail", text, hint, values=values))
         return
     _found(ctx, Check("resolve", "ok", ", ".join(sorted({str(entry[4][0]) for entry in found}))))
 
@@ -73,7 +74,7 @@ def _open_port(ctx: Context) -> None:
     try:
         socket.create_connection((host.address, port), timeout=PROBE_SECONDS).close()
     except OSError as error:
-        reason = "no answer" if isinstance(error, TimeoutError) else (error.strerror or str(error))
+        reason = NO_ANSWER if isinstance(error, TimeoutError) else (error.strerror or str(error))
         _found(ctx, checks.port_closed(host, port, reason))
         return
     _found(ctx, Check("port", "ok", _("Port %(port)s answers"), values={"port": port}))

@@ -9,6 +9,12 @@ from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import quote, urlencode
 
+
+def gettext_noop(text: str) -> str:
+    """Mark a sentence for translation, for those who show it; `virt` itself knows no language."""
+    return text
+
+
 Transport = Literal["local", "ssh", "tls", "tcp", "test"]
 DEFAULT_PORTS = {"ssh": 22, "tls": 16514, "tcp": 16509}
 QUERY_KEYS = frozenset({"socket", "pkipath"})
@@ -44,18 +50,22 @@ def valid_address(value: str) -> str:
     if ":" in text:
         return _ipv6(text)
     if value != text:
-        raise ValueError("Square brackets belong around an IPv6 address only.")
+        raise ValueError(gettext_noop("Square brackets belong around an IPv6 address only."))
     name = text.lower() if text.isascii() else text
     labels = name.split(".")
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError(
-            "A host name has letters, digits, hyphens and dots only (international names in their xn-- form)."
+            gettext_noop(
+                "A host name has letters, digits, hyphens and dots only (international names in their xn-- form)."
+            )
         )
     if _NUMBER.fullmatch(labels[-1]):
         try:
             return str(IPv4Address(name))
         except ValueError as error:
-            raise ValueError("An IPv4 address has four numbers from 0 to 255, with dots between them.") from error
+            raise ValueError(
+                gettext_noop("An IPv4 address has four numbers from 0 to 255, with dots between them.")
+            ) from error
     return name
 
 
@@ -63,9 +73,9 @@ def _ipv6(text: str) -> str:
     try:
         address = IPv6Address(text)
     except ValueError as error:
-        raise ValueError("This is not an IPv6 address. The port has a field of its own.") from error
+        raise ValueError(gettext_noop("This is not an IPv6 address. The port has a field of its own.")) from error
     if address.scope_id is not None:
-        raise ValueError("An IPv6 address with a zone (the part after %) is not supported.")
+        raise ValueError(gettext_noop("An IPv6 address with a zone (the part after %) is not supported."))
     return str(address)
 
 
@@ -73,7 +83,9 @@ def valid_user(value: str) -> str:
     """The user name unchanged; ValueError says what is wrong with it."""
     if not _USER.fullmatch(value):
         raise ValueError(
-            "A user name starts with a small letter or an underscore and has up to 32 small letters, digits, hyphens and underscores."
+            gettext_noop(
+                "A user name starts with a small letter or an underscore and has up to 32 small letters, digits, hyphens and underscores."
+            )
         )
     return value
 

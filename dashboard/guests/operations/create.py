@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 BLOCK_POOLS = {"logical", "disk", "zfs"}
 """Kinds of pools whose volumes are block devices of the host; a "dir" pool's are files."""
 FILE_POOLS = {"dir", "fs", "netfs", "vstorage"}
+STILL_MADE = 240.0
+"""Seconds that libvirt may go on making a volume for a worker that has died; less than the deadline of a step."""
 
 
 def _check(user: User, host: Host, params: CreateParams) -> dict[str, list[Text]]:
@@ -66,7 +68,7 @@ def _make_volume(context: Context) -> None:
     if not params.makes_disk:
         return
     if plan.get("volume_begun"):
-        storage.delete_volume_named(context.conn, params.disk_pool, plan["volume"])
+        _delete_ours(context)
     elif storage.volume_exists(context.conn, params.disk_pool, plan["volume"]):
         raise Failed(_("The pool has a volume of this name already: %(name)s"), code="exists", name=plan["volume"])
     context.keep(volume_begun=True)
@@ -94,8 +96,24 @@ def _record_format(context: Context, path: str) -> None:
 
 def _delete_volume(context: Context) -> None:
     if context.plan.get("volume_begun"):
-        storage.delete_volume_named(context.conn, context.params.disk_pool, context.plan["volume"])
+        _delete_ours(context)
         context.ask("volumes", context.plan["pool"]["uuid"])
+
+
+def _delete_ours(context: Context) -> None:
+    """Delete its volume. libvirt may still be making it, for a worker that has died since: that ends first."""
+
+    def gone() -> bool:
+        try:
+            storage.delete_volume_named(context.conn, context.params.disk_pool, context.plan["volume"])
+        except VirtError as error:
+            if error.code != "busy":
+                raise
+            return False
+        return True
+
+    if not context.wait(STILL_MADE, gone):
+        raise VirtError("busy", f"volume {context.plan['volume']} is still being made")
 
 
 def _define(context: Context) -> None:

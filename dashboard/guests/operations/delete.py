@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
 
 from dashboard.guests.disks import disks_of
 from dashboard.guests.operations.common import NEEDS_OFF, by_state, first_of, persistent_only, virsh, virsh_word
@@ -36,9 +35,9 @@ def _check(user: User, guest: Guest, params: DeleteParams) -> dict[str, list[Tex
     stays = {disk.path: disk.stays for disk in disks_of(guest)}
     wrong: list[Text] = []
     for path in params.volumes:
-        why = stays.get(path, _now("It is no disk of this machine."))
+        why = stays.get(path, gettext("It is no disk of this machine."))
         if why:
-            wrong.append(_now("%(path)s: %(why)s") % {"path": path, "why": why})
+            wrong.append(gettext("%(path)s: %(why)s") % {"path": path, "why": why})
     if wrong:
         errors["volumes"] = wrong
     return errors

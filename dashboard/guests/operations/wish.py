@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from pydantic import Field, ValidationError
 
@@ -136,13 +136,13 @@ def _image(volume: Volume) -> Text | None:
     everywhere = volume.pool.kind in SHARED_POOLS
     users = used_by(None if everywhere else volume.pool.host_id, [volume.path]).get(volume.path)
     if users:
-        return _now("It is the disk of %(names)s already.") % {"names": ", ".join(users)}
+        return gettext("It is the disk of %(names)s already.") % {"names": ", ".join(users)}
     if volume.format == "iso":
         return _("This is an ISO: choose it as installation medium.")
     if Volume.objects.filter(pool__host_id=volume.pool.host_id, backing=volume.path).exists():
         return _("Other images are based on it: writing to it would destroy them.")
     if volume.backing and not Volume.objects.filter(pool__host_id=volume.pool.host_id, path=volume.backing).exists():
-        return _now("It is based on %(path)s, which is in no pool of this host.") % {"path": volume.backing}
+        return gettext("It is based on %(path)s, which is in no pool of this host.") % {"path": volume.backing}
     return None
 
 
@@ -151,7 +151,7 @@ def _image_format(wish: Wish) -> Text | None:
         return None
     volume, chosen = wish.source, wish.params.image_format
     if volume.made_format and not _agrees(volume.made_format, volume.format):
-        return _now(
+        return gettext(
             "It was made as %(made)s and looks like %(probed)s now: do not use it before somebody has looked at it."
         ) % {
             "made": volume.made_format,
@@ -159,20 +159,20 @@ def _image_format(wish: Wish) -> Text | None:
         }
     known = known_format(volume)
     if known:
-        return None if chosen in {"", known} else _now("It is %(format)s.") % {"format": known}
+        return None if chosen in {"", known} else gettext("It is %(format)s.") % {"format": known}
     if not chosen:
         return _(
             "Say what it is: kvmweb did not make it, and what an image looks like can be forged from inside a guest."
         )
     if not _agrees(chosen, volume.format):
-        return _now("It looks like %(format)s.") % {"format": volume.format or "raw"}
+        return gettext("It looks like %(format)s.") % {"format": volume.format or "raw"}
     return None
 
 
 def _memory(wish: Wish) -> Text | None:
     host_mib = wish.host.memory_kib // 1024
     if host_mib and wish.params.memory_mib > host_mib:
-        return _now("The host has only %(mib)d MiB.") % {"mib": host_mib}
+        return gettext("The host has only %(mib)d MiB.") % {"mib": host_mib}
     return None
 
 
@@ -201,9 +201,9 @@ def _disk_size(wish: Wish) -> Text | None:
         return None
     wanted, pool = wish.params.disk_gib * GIB, wish.pool
     if pool.kind in FULL_SIZE_POOLS and wanted > pool.available:
-        return _now("The pool has %(free)s free.") % {"free": bytes_text(pool.available)}
+        return gettext("The pool has %(free)s free.") % {"free": bytes_text(pool.available)}
     if wanted > pool.capacity:
-        return _now("The whole pool holds %(size)s.") % {"size": bytes_text(pool.capacity)}
+        return gettext("The whole pool holds %(size)s.") % {"size": bytes_text(pool.capacity)}
     return None
 
 
@@ -232,14 +232,14 @@ def _firmware(wish: Wish) -> Text | None:
 
 def _many_vcpus(wish: Wish) -> Text | None:
     if wish.host.cpus and wish.params.vcpus > wish.host.cpus:
-        return _now("More than the host's %(cpus)d CPUs: it will be slow.") % {"cpus": wish.host.cpus}
+        return gettext("More than the host's %(cpus)d CPUs: it will be slow.") % {"cpus": wish.host.cpus}
     return None
 
 
 def _little_memory(wish: Wish) -> Text | None:
     free = wish.host.memory_free_kib // 1024
     if free and _memory(wish) is None and wish.params.memory_mib > free:
-        return _now("Only %(mib)d MiB are free at present: the host may swap.") % {"mib": free}
+        return gettext("Only %(mib)d MiB are free at present: the host may swap.") % {"mib": free}
     return None
 
 
@@ -250,9 +250,9 @@ def _overcommitted(wish: Wish) -> Text | None:
         and _disk_size(wish) is None
         and wish.params.disk_gib * GIB > wish.pool.available
     ):
-        return _now("The pool has %(free)s free: the disk grows as it is used, and cannot grow to its full size.") % {
-            "free": bytes_text(wish.pool.available)
-        }
+        return gettext(
+            "The pool has %(free)s free: the disk grows as it is used, and cannot grow to its full size."
+        ) % {"free": bytes_text(wish.pool.available)}
     return None
 
 
