@@ -69,6 +69,7 @@ async def _serve(here: Hub, client: Client, receive: Receive, send: Send) -> Non
             if isinstance(result, Exception) and not isinstance(result, OSError | RuntimeError):
                 log.error("A page's socket failed", exc_info=result)
     if client.ended.done():
+        log.info("A page is closed with code %s", client.ended.result())
         # A page that does not read does not take the close frame either.
         with suppress(TimeoutError, OSError, RuntimeError):
             await asyncio.wait_for(send({"type": "websocket.close", "code": client.ended.result()}), 1.0)

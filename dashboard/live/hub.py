@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 CHECK_SECONDS = 3.0
 PING_SECONDS = 20.0
 WATCH_SECONDS = 4.0
-BEAT_SECONDS = 5.0
+BEAT_SECONDS = 3.0
 PING = '{"ping":1}'
 
 

@@ -219,7 +219,7 @@ def test_pages_learn_that_the_monitor_died_and_that_it_is_back(mirror: Mirror, l
     host = mirror.live(mirror.add(lab_host))
     page = mirror.open()
     mirror.end("monitor", signal.SIGKILL)
-    page.hears(lambda one: one.get("monitor") is False, 25)
+    page.hears(lambda one: one.get("monitor") is False, 30)
     mirror.monitor()
     page.hears(lambda one: one.get("monitor") is True, 10)
     mirror.live(host)
