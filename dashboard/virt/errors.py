@@ -77,7 +77,8 @@ _BY_TEXT: list[tuple[str, str]] = [
     (r"active console session|failed to get .*(write|consistent read|shared).* lock|in use by|is already in use|device or resource busy"
      r"|being used|target is busy", "in_use"),
     (r"already exists|already defined|is already active with uuid|file exists", "exists"),
-    (r"cannot acquire state change lock|another (job|operation)|job .* is already|active block job", "busy"),
+    (r"cannot acquire state change lock|another (job|operation)|job .* is already|active block job"
+     r"|still being allocated|volume .* is still in use", "busy"),
     (r"guest agent", "agent"),
     (r"permission denied|operation not permitted", "denied"),
     (r"no such file or directory|not found", "not_found"),
