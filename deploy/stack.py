@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -32,11 +32,12 @@ from honcho.environ import parse_procfile  # noqa: E402
 from deploy import nginx  # noqa: E402
 from kvmweb import address, env  # noqa: E402
 
-LIBVIRT_SOCKET = "/run/libvirt/libvirt-sock"
+LIBVIRT_DAEMONS = {"virtlogd": "/run/libvirt/virtlogd-sock", "libvirtd": "/run/libvirt/libvirt-sock"}
 SOCKETS = ("redis.sock", "web.sock", "console.sock", "serial.sock")
 LOG_LIMIT = 20 * 2**20
-LAST = {"redis", "virtlogd", "libvirtd"}  # the others need these until they have ended
+LAST = {"redis", *LIBVIRT_DAEMONS}  # the others need these until they have ended
 
+honcho.manager.multiprocessing = SimpleNamespace(Queue=queue.Queue)  # threads, see Manager
 honcho.manager.KILL_WAIT = 15  # deploy/respawn itself gives 8 s between TERM and KILL
 
 
@@ -49,7 +50,6 @@ class Manager(honcho.manager.Manager):  # type: ignore[misc]
 
     def __init__(self, once_started: Callable[[], None]) -> None:
         super().__init__()
-        self.events: queue.Queue[Any] = queue.Queue()
         self._terminating = False
         self._once_started = once_started
 
@@ -88,16 +88,22 @@ def say(*lines: str) -> None:
 
 
 def answers(path: str) -> bool:
-    """Whether something listens on a UNIX socket (also when we are not allowed to talk to it)."""
+    """Whether something listens on a UNIX socket, as far as we are allowed to know."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(2)
         try:
             probe.connect(path)
         except PermissionError:
-            return True
+            return bool(listeners(path))
         except OSError:
             return False
         return True
+
+
+def listeners(path: str) -> list[str]:
+    """The lines about a socket in the kernel's list; a file that a dead process left behind has none."""
+    lines = Path("/proc/net/unix").read_text(encoding="utf-8", errors="replace").splitlines()
+    return [line for line in lines if line.endswith(f" {path}")]
 
 
 def check_port() -> None:
@@ -156,18 +162,19 @@ def wanted() -> dict[str, str]:
     lines: dict[str, str] = dict(parse_procfile((ROOT / "Procfile").read_text(encoding="utf-8")).processes)
     if env.text("KVMWEB_REDIS_URL"):
         del lines["redis"]
-    if not starts_libvirt():
-        del lines["virtlogd"], lines["libvirtd"]
+    for name in LIBVIRT_DAEMONS:
+        if not starts(name):
+            del lines[name]
     return lines
 
 
-def starts_libvirt() -> bool:
-    """Whether this machine's libvirt is ours to start: wanted, at its usual place, silent, and no systemd for it."""
+def starts(daemon: str) -> bool:
+    """Whether a daemon of libvirt is ours to start: wanted, at its usual place, silent, and no systemd for it."""
     if not env.boolean("KVMWEB_LOCAL_HOST") or env.text("KVMWEB_LIBVIRT_SOCKET"):
         return False
-    if Path("/run/systemd/system").is_dir() or answers(LIBVIRT_SOCKET):
+    if Path("/run/systemd/system").is_dir() or not shutil.which(daemon, path=f"{os.environ['PATH']}:/usr/sbin:/sbin"):
         return False
-    return shutil.which("libvirtd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None
+    return not answers(LIBVIRT_DAEMONS[daemon])
 
 
 def rotate(log: Path) -> None:

@@ -278,7 +278,8 @@ def libvirt() -> Findings:
     yield Finding(
         "ok", f"libvirt {facts.libvirt_version} with QEMU {facts.hypervisor_version} answers, and we may make changes"
     )
-    if not settings.LIBVIRT_SOCKET and (error := answers(VIRTLOGD_SOCKET)):
+    error = None if settings.LIBVIRT_SOCKET else answers(VIRTLOGD_SOCKET)
+    if error and not isinstance(error, PermissionError):  # it is libvirtd that talks to it, not we
         mend = (
             "sudo systemctl start virtlogd.socket"
             if Path("/run/systemd/system").is_dir()
