@@ -30,7 +30,7 @@ VICTIMS = {
     "serial": "consoles.serial:application",
     "libvirtd": "",
 }
-FAULTS = (r"^answer 50[234]", r"net::ERR_", r"^console: WebSocket connection", r"Failed to load resource", "respond")
+FAULTS = (r"^answer 50[234]", r"net::ERR_", r"^console: WebSocket connection", r"Failed to load resource", r"Connection closed \(code: 1006\)")
 ASK = """async ([host, params, key]) => {
   const { submit } = await import("kvmweb/operations");
   return (await submit("guest.create", { kind: "host", key: host }, params, { key, quiet: true })).id;
@@ -68,7 +68,7 @@ class Scene:
         return str(self.list.evaluate(ASK, [self.host_id, {**params, "virt": "qemu", "network": ""}, f"survives {name}"]))
 
     def clear(self) -> None:
-        """Remove what was made, from outside, and see that the page follows."""
+        """Remove what was made, from outside. Of deleted volumes libvirt tells nobody before the pool is looked at anew."""
         for domain in self.truth.domains():
             if domain.name in self.made:
                 if domain.state != "shutoff":
@@ -76,6 +76,7 @@ class Scene:
                 self.host.virsh("undefine", domain.uuid, "--nvram")
                 for disk in domain.disks:
                     self.host.virsh("vol-delete", disk)
+        self.host.virsh("pool-refresh", POOL)
         self.made.clear()
 
 
