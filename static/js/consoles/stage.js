@@ -8,13 +8,17 @@ export class Stage {
     this.root = root;
     this.name = "";
     this.box = $("[data-overlay]", root);
-    $("[data-do=connect]", root).addEventListener("click", connect);
+    this.word = "";
+    $("[data-do=connect]", root).addEventListener("click", () =>
+      this.word === "library" ? location.reload() : connect(),
+    );
   }
 
   /** Shows a status of the link. A picture that is merely being fetched again is not covered at once. */
   show(status, link) {
     const before = this.name;
     this.name = status.name;
+    this.word = status.word;
     this.box.hidden = status.name === "open";
     this.root.dataset.status = status.name;
     if (status.name === "open") return;

@@ -1,6 +1,7 @@
 // A guest's screen: noVNC in the page, its toolbar, and what is said when there is nothing to see.
 
 import { onLeaveChord } from "../consoles/focus.js";
+import { load } from "../consoles/library.js";
 import { Link } from "../consoles/link.js";
 import { pasteDialog } from "../consoles/paste.js";
 import { Stage } from "../consoles/stage.js";
@@ -24,7 +25,7 @@ class Screen {
     this.link = new Link(root, "vnc", {
       ready: async () => {
         // Loaded when needed, so that a browser that cannot do so keeps the rest of the page.
-        this.RFB ??= (await import("novnc")).default;
+        this.RFB ??= (await load("novnc"))[0].default;
       },
       open: (socket, viewOnly) => this.open(socket, viewOnly),
       status: (status) => this.show(status),

@@ -1,6 +1,7 @@
 // A guest's serial line: a terminal in the page, who writes on it, and what is said when it is silent.
 
 import { onLeaveChord } from "../consoles/focus.js";
+import { load } from "../consoles/library.js";
 import { Link } from "../consoles/link.js";
 import { Stage } from "../consoles/stage.js";
 import { explain } from "../consoles/words.js";
@@ -228,7 +229,7 @@ class Serial {
 
 export default async function start(root) {
   try {
-    const [{ Terminal }, { FitAddon }] = await Promise.all([import("xterm"), import("xterm-fit")]);
+    const [{ Terminal }, { FitAddon }] = await load("xterm", "xterm-fit");
     return new Serial(root, { Terminal, FitAddon });
   } catch (error) {
     console.error("xterm", error);
