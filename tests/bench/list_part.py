@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import shutil
 import subprocess
@@ -47,21 +48,26 @@ class Web:
 
     def get(self, path: str) -> bytes:
         """One page."""
-        self.http.request("GET", path, headers=self.headers)
-        got = self.http.getresponse()
+        try:
+            self.http.request("GET", path, headers=self.headers)
+            got = self.http.getresponse()
+        except (BrokenPipeError, http.client.RemoteDisconnected):  # uvicorn hangs up after 5 s of silence
+            self.http.close()
+            self.http.request("GET", path, headers=self.headers)
+            got = self.http.getresponse()
         body = got.read()
         if got.status != 200:
             raise BenchError(f"{path}: {got.status}")
         return body
 
-    def block(self, path: str) -> tuple[float, list[float]]:
+    def block(self, path: str, count: int) -> tuple[float, list[float]]:
         """(CPU milliseconds a page, wall milliseconds of each) of some requests in a row."""
         before, walls = cpu_seconds(self.pid), []
-        for _ in range(BLOCK):
+        for _ in range(count):
             began = time.perf_counter()
             self.get(path)
             walls.append((time.perf_counter() - began) * 1000)
-        return (cpu_seconds(self.pid) - before) * 1000 / BLOCK, walls
+        return (cpu_seconds(self.pid) - before) * 1000 / count, walls
 
 
 def measure(run: Run) -> list[Figure]:
@@ -74,14 +80,16 @@ def measure(run: Run) -> list[Figure]:
             pages[10_000] |= OTHERS
         cpu: dict[tuple[int, str], list[float]] = defaultdict(list)
         wall: dict[tuple[int, str], list[float]] = defaultdict(list)
-        for lap in range(run.times(8, 3) + 1):
+        for lap in range(run.times(6, 3) + 1):
             for web in webs:
                 for word, path in pages[web.guests].items():
-                    spent, walls = web.block(path)
+                    spent, walls = web.block(path, 3 if word in OTHERS else BLOCK)
                     if lap:  # the first one warms up
                         cpu[web.guests, word].append(spent)
                         wall[web.guests, word] += walls
-        counts = {web.guests: seed(web.env, "queries", web.headers["Cookie"].partition("=")[2], EMPTY, LIST) for web in webs}
+        counts = {
+            web.guests: seed(web.env, "queries", web.headers["Cookie"].partition("=")[2], EMPTY, LIST) for web in webs
+        }
         size_of = {web.guests: len(web.get(LIST)) for web in webs}
     return figures(
         {key: middle(values) for key, values in cpu.items()}, {key: middle(values) for key, values in wall.items()},
@@ -90,7 +98,10 @@ def measure(run: Run) -> list[Figure]:
 
 
 def figures(
-    cpu: dict[tuple[int, str], float], wall: dict[tuple[int, str], float], counts: dict[int, Any], size_of: dict[int, int]
+    cpu: dict[tuple[int, str], float],
+    wall: dict[tuple[int, str], float],
+    counts: dict[int, Any],
+    size_of: dict[int, int],
 ) -> list[Figure]:
     """The table's rows."""
     rows = []
@@ -99,17 +110,37 @@ def figures(
         held = aim(spent <= MOST_CPU_MS, f"≤{MOST_CPU_MS} ms") if size == 1_000 else ""
         rows.append(figure(f"list page, {size:,} guests: server CPU", spent, "ms", floor=floor, note=held))
         rows.append(
-            figure(f"list page, {size:,} guests: wall", wall[size, "list"], "ms", floor=wall[size, "empty"], note=f"{size_of[size]:,} bytes")
+            figure(
+                f"list page, {size:,} guests: wall",
+                wall[size, "list"],
+                "ms",
+                floor=wall[size, "empty"],
+                note=f"{size_of[size]:,} bytes",
+            )
         )
-        rows.append(figure(f"list page, {size:,} guests: SQL queries", counts[size][LIST], "", floor=counts[size][EMPTY]))
+        rows.append(
+            figure(f"list page, {size:,} guests: SQL queries", counts[size][LIST], "", floor=counts[size][EMPTY])
+        )
     smallest, biggest = min(size_of), max(size_of)
     growth = cpu[biggest, "list"] / cpu[smallest, "list"]
     held = aim(growth <= MOST_GROWTH, f"≤{MOST_GROWTH} × of 100") if biggest == 10_000 else ""
     rows.append(
-        figure(f"list page, {biggest:,} beside {smallest:,} guests: server CPU", cpu[biggest, "list"], "ms", floor=cpu[smallest, "list"], note=held)
+        figure(
+            f"list page, {biggest:,} beside {smallest:,} guests: server CPU",
+            cpu[biggest, "list"],
+            "ms",
+            floor=cpu[smallest, "list"],
+            note=held,
+        )
     )
     rows += [
-        figure(f"list page, {size:,} guests, {word}: server CPU", spent, "ms", floor=cpu[size, "list"], note="floor: its first page")
+        figure(
+            f"list page, {size:,} guests, {word}: server CPU",
+            spent,
+            "ms",
+            floor=cpu[size, "list"],
+            note="floor: its first page",
+        )
         for (size, word), spent in cpu.items()
         if word in OTHERS
     ]
@@ -146,7 +177,12 @@ def environment(state: Path) -> dict[str, str]:
 
     (state / "run").mkdir(parents=True, exist_ok=True)
     values = stack.environment(state, state / "run")
-    return {**values, "KVMWEB_LOCAL_HOST": "0", "KVMWEB_LISTEN": "127.0.0.1:8000", "KVMWEB_REDIS_URL": os.environ["KVMWEB_REDIS_URL"]}
+    return {
+        **values,
+        "KVMWEB_LOCAL_HOST": "0",
+        "KVMWEB_LISTEN": "127.0.0.1:8000",
+        "KVMWEB_REDIS_URL": os.environ["KVMWEB_REDIS_URL"],
+    }
 
 
 def web(ending: contextlib.ExitStack, state: Path, env: dict[str, str], size: int, cookie: str) -> Web:

@@ -78,7 +78,9 @@ def middle(values: Sequence[float]) -> float:
 
 
 @contextlib.contextmanager
-def process(argv: Sequence[str], *, env: dict[str, str] | None = None, **options: Any) -> Iterator[subprocess.Popen[Any]]:
+def process(
+    argv: Sequence[str], *, env: dict[str, str] | None = None, **options: Any
+) -> Iterator[subprocess.Popen[Any]]:
     """A process that is ended with the block."""
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "cwd": ROOT} | options
     started = subprocess.Popen(list(argv), env=env, **options)

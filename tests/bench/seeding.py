@@ -14,7 +14,12 @@ def seed(env: dict[str, str], *words: str) -> Any:
     """One command of seed; its answer."""
     env = env | {"DJANGO_SETTINGS_MODULE": "kvmweb.settings"}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.seed", *words], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.bench.seed", *words],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise BenchError(f"seed {' '.join(words)}: {done.stderr}")
