@@ -14,6 +14,7 @@ from django.utils.crypto import constant_time_compare
 from dashboard.accounts.audit import record
 from dashboard.accounts.models import User
 from dashboard.accounts.permissions import ADMINISTRATOR
+from dashboard.accounts.signals import rights_changed
 
 SETUP_TOKEN = settings.STATE_DIR / "secrets" / "setup-link"
 
@@ -69,6 +70,8 @@ def change_person(*, actor: User, person: User, role: str, is_active: bool, sour
         )
     if not is_active:
         end_sessions(person)
+    else:
+        rights_changed.send(sender=User, user_id=person.pk)
 
 
 def end_sessions(person: User) -> int:
@@ -79,6 +82,7 @@ def end_sessions(person: User) -> int:
         if session.get_decoded().get("_auth_user_id") == str(person.pk)
     ]
     Session.objects.filter(session_key__in=keys).delete()
+    rights_changed.send(sender=User, user_id=person.pk)
     return len(keys)
 
 

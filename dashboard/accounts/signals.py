@@ -1,16 +1,19 @@
-"""Audit entries for sign-in and sign-out."""
+"""Audit entries for sign-in and sign-out, and the signal that somebody's rights changed."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out
-from django.dispatch import receiver
+from django.dispatch import Signal, receiver
 from django.http import HttpRequest
 
 from dashboard.accounts.adapter import client_ip
 from dashboard.accounts.audit import record
 from dashboard.accounts.models import User
+
+rights_changed = Signal()
+"""Sent with `user_id` after a person's role changed, or their sessions were ended: open pages look again at once."""
 
 
 @receiver(user_logged_in)
