@@ -14,6 +14,9 @@ import numpy
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request, Response, WebError
 
+from tests.lab.guests import LabGuest
+from tests.lab.hosts import wait_for
+
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
     "--no-sandbox",
@@ -29,7 +32,7 @@ NETWORK_CHANGED = "ERR_NETWORK_CHANGED"
 ALWAYS_ALLOWED = (
     NETWORK_CHANGED,
     r"^request .* net::ERR_ABORTED",  # a page that is left does not wait for its answers
-    r"can occur while the page is being left",
+    r"^console: Failed when connecting: Connection closed \(code: 44\d\d",  # noVNC repeats what the page says in words
 )
 VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) =>
@@ -88,6 +91,12 @@ class Person:
         if any(NETWORK_CHANGED in text for text in self.problems[known:]):
             page.reload()
         return page
+
+    def open_guest(self, guest: LabGuest, tab: str = "") -> Page:
+        """A guest's page in a new tab, as soon as kvmweb has seen the guest."""
+        path = f"/guests/{guest.uuid}/{tab}"
+        wait_for(lambda: self.context.request.get(path).ok, saying=f"kvmweb knows {guest.name}")
+        return self.open(path)
 
     def close(self) -> None:
         self.context.close()

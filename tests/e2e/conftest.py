@@ -17,7 +17,7 @@ from tests.lab.hosts import Lab, LabHost
 
 PASSWORD = "four quiet words here"
 PICTURES = ROOT / "var" / "e2e-failures"
-_outcomes = pytest.StashKey[pytest.TestReport]()
+_present = pytest.StashKey[list[Person]]()
 
 expect.set_options(timeout=10_000)  # the machine may be busy; what holds is seen at once all the same
 
@@ -140,7 +140,7 @@ def people(
 
     What goes wrong in any of its pages fails the test; a test that fails leaves pictures of all pages.
     """
-    present: list[Person] = []
+    present = request.node.stash[_present] = []
 
     def enter(session: Any = administrator, **options: Any) -> Person:
         present.append(Person(chromium, stack.url, session, **options))
@@ -148,8 +148,7 @@ def people(
 
     yield enter
     problems = [text for person in present for text in person.unexpected]
-    report = request.node.stash.get(_outcomes, None)
-    if problems or (report and report.failed):
+    if problems:
         _keep_pictures(request.node.name, present)
     for person in present:
         person.close()
@@ -169,6 +168,8 @@ def page(person: Person) -> Page:
 
 
 def _keep_pictures(name: str, present: list[Person]) -> None:
+    if not present:
+        return
     PICTURES.mkdir(parents=True, exist_ok=True)
     pages = [page for person in present for page in person.context.pages]
     for number, page in enumerate(pages, 1):
@@ -179,8 +180,8 @@ def _keep_pictures(name: str, present: list[Person]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Fixtures can see whether their test failed."""
+    """A test that failed leaves pictures, taken before its guests are removed."""
     report = yield
-    if report.when == "call":
-        item.stash[_outcomes] = report
+    if report.when == "call" and report.failed:
+        _keep_pictures(item.name, item.stash.get(_present, []))
     return report

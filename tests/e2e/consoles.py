@@ -14,7 +14,7 @@ def serial_text(page: Page) -> Locator:
 
 def take_the_line(page: Page) -> None:
     """Become the one who writes, with the keyboard in the terminal."""
-    expect(page.locator("[data-who]")).not_to_be_empty(timeout=30_000)
+    expect(page.locator("[data-overlay]")).to_be_hidden(timeout=30_000)
     take = page.locator("[data-do=take]")
     if take.is_visible():
         take.click()
@@ -25,3 +25,17 @@ def take_the_line(page: Page) -> None:
 def screen_of(page: Page, guest: LabGuest) -> Locator:
     """The canvas of a screen that is connected."""
     return page.get_by_role("img", name=f"Screen of {guest.name}")
+
+
+SHIFTED = {">": "Period", "<": "Comma", "|": "Backslash", "$": "Digit4", "(": "Digit9", ")": "Digit0", "_": "Minus"}
+
+
+def type_keys(page: Page, text: str) -> None:
+    """Press keys as a hand does: with Shift where it belongs, which a screen gets as a key of its own."""
+    for character in text:
+        key = SHIFTED.get(character) or (f"Key{character}" if character.isupper() else "")
+        if key:
+            page.keyboard.down("Shift")
+        page.keyboard.press(key or {"\n": "Enter", " ": "Space"}.get(character, character))
+        if key:
+            page.keyboard.up("Shift")

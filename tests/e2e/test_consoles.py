@@ -9,13 +9,13 @@ from typing import Any
 from playwright.sync_api import expect
 
 from tests.e2e.browser import Person, no_navigation
-from tests.e2e.consoles import screen_of, serial_text, take_the_line
+from tests.e2e.consoles import screen_of, serial_text, take_the_line, type_keys
 from tests.lab.guests import LabGuest
 from tests.lab.hosts import LabHost
 
 
 def test_a_text_is_pasted_as_keystrokes(person: Person, tiny: LabGuest) -> None:
-    page = person.open(f"/guests/{tiny.uuid}/console/")
+    page = person.open_guest(tiny, "console/")
     expect(screen_of(page, tiny)).to_be_visible()
     page.get_by_role("button", name="Paste text").click()
     dialog = page.get_by_role("dialog", name="Type a text into the virtual machine")
@@ -26,21 +26,21 @@ def test_a_text_is_pasted_as_keystrokes(person: Person, tiny: LabGuest) -> None:
 
 
 def test_view_only_keeps_keys_away_from_the_guest(person: Person, tiny: LabGuest) -> None:
-    page = person.open(f"/guests/{tiny.uuid}/console/")
+    page = person.open_guest(tiny, "console/")
     expect(screen_of(page, tiny)).to_be_visible()
     page.get_by_role("button", name="View only").click()
     expect(page.get_by_role("button", name="Type", exact=True)).to_be_disabled()
     screen_of(page, tiny).click()
-    page.keyboard.type("echo must-not-arrive >/dev/ttyS0\n")
+    type_keys(page, "echo must-not-arrive >/dev/ttyS0\n")
     page.get_by_role("button", name="View only").click()
     page.get_by_role("button", name="Type", exact=True).click()
-    page.keyboard.type("echo must-arrive >/dev/ttyS0\n")
-    tiny.wait_for_line(r"(?m)^must-arrive", 20)
+    type_keys(page, "echo must-arrive >/dev/ttyS0\n")
+    tiny.wait_for_line("must-arrive", 20)
     assert "must-not-arrive" not in tiny.console_log
 
 
 def test_a_screen_has_a_window_of_its_own(person: Person, tiny: LabGuest) -> None:
-    page = person.open(f"/guests/{tiny.uuid}/console/")
+    page = person.open_guest(tiny, "console/")
     expect(screen_of(page, tiny)).to_be_visible()
     with person.context.expect_page() as opened:
         page.get_by_role("button", name="Own window").click()
@@ -54,7 +54,7 @@ def test_a_screen_comes_back_by_itself_after_reset_force_off_and_start(
     person: Person, host: LabHost, make_guest: Callable[..., LabGuest]
 ) -> None:
     guest = make_guest(host, "comes-back")
-    page = person.open(f"/guests/{guest.uuid}/console/")
+    page = person.open_guest(guest, "console/")
     same = no_navigation(page)
     off = page.get_by_role("heading", name="The virtual machine is off")
     expect(off).to_be_visible()
@@ -75,7 +75,7 @@ def test_a_serial_line_comes_back_by_itself_when_the_guest_starts_again(
     person: Person, host: LabHost, make_guest: Callable[..., LabGuest]
 ) -> None:
     guest = make_guest(host, "line-back", start=True)
-    page = person.open(f"/guests/{guest.uuid}/serial/")
+    page = person.open_guest(guest, "serial/")
     same = no_navigation(page)
     expect(serial_text(page)).to_contain_text(re.compile(r"\d"), timeout=20_000)
     guest.virsh("destroy")
@@ -89,7 +89,7 @@ def test_a_serial_line_comes_back_by_itself_when_the_guest_starts_again(
 def test_several_watch_a_serial_line_one_writes_and_another_takes_over(
     person: Person, people: Callable[..., Person], operator: Any, tiny: LabGuest
 ) -> None:
-    adas, olgas = (someone.open(f"/guests/{tiny.uuid}/serial/") for someone in (person, people(operator)))
+    adas, olgas = (someone.open_guest(tiny, "serial/") for someone in (person, people(operator)))
     take_the_line(adas)
     expect(olgas.locator("[data-who]")).to_have_text("ada writes. You watch.")
     expect(olgas.locator("[data-watchers]")).to_have_text("2 windows are open on it")
@@ -111,5 +111,5 @@ def test_it_says_so_when_there_is_no_display(
     person: Person, host: LabHost, make_guest: Callable[..., LabGuest]
 ) -> None:
     guest = make_guest(host, "blind", display=False, start=True)
-    page = person.open(f"/guests/{guest.uuid}/console/")
+    page = person.open_guest(guest, "console/")
     expect(page.get_by_role("heading", name="This virtual machine has no screen")).to_be_visible(timeout=20_000)

@@ -143,7 +143,7 @@ def _delete_with_its_disk(page: Page) -> None:
     delete = dialog.get_by_role("button", name="Delete")
     expect(delete).to_be_disabled()
     expect(dialog.get_by_role("checkbox", checked=True)).to_have_count(0)
-    dialog.get_by_role("checkbox", name=f"{NAME}.qcow2").check()
+    dialog.get_by_role("checkbox", name=f"{NAME}-").check()
     expect(dialog).to_contain_text("Is deleted for good.")
     dialog.get_by_label("Type its name to confirm").fill(NAME)
     delete.click()

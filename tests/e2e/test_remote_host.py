@@ -39,7 +39,7 @@ def test_a_host_over_ssh_from_its_form_to_a_cut_link_and_back(
     _screen_and_keys(person, grub)
     grub.virsh("destroy")
     tiny.wait_for_line("TINY READY")
-    serial = person.open(f"/guests/{tiny.uuid}/serial/")
+    serial = person.open_guest(tiny, "serial/")
     take_the_line(serial)
     serial.keyboard.type("echo answer $((6 * 7))\n")
     expect(serial_text(serial)).to_contain_text("answer 42", timeout=20_000)
@@ -51,10 +51,10 @@ def test_a_host_over_ssh_from_its_form_to_a_cut_link_and_back(
 def _enrol(page: Page, host: LabHost) -> None:
     """Add it, approve its key, give it ours as the page says, check again."""
     page.get_by_role("link", name="Add host").first.click()
-    page.get_by_label("Name").fill("far")
-    page.get_by_label("Reached by").select_option("ssh")
-    page.get_by_label("Address").fill(host.address)
-    page.get_by_label("User").fill("root")
+    page.get_by_label("Name", exact=True).fill("far")
+    page.get_by_label("Reached by", exact=True).select_option("ssh")
+    page.get_by_label("Address", exact=True).fill(host.address)
+    page.get_by_label("User", exact=True).fill("root")
     page.get_by_role("button", name="Add and check").click()
 
     checks = page.locator("#host-checks")
@@ -75,7 +75,7 @@ def _enrol(page: Page, host: LabHost) -> None:
 
 def _screen_and_keys(person: Person, grub: LabGuest) -> None:
     grub.virsh("start")
-    page = person.open(f"/guests/{grub.uuid}/console/")
+    page = person.open_guest(grub, "console/")
     expect(page.get_by_role("img", name=f"Screen of {grub.name}")).to_be_visible(timeout=30_000)
     first = until(lambda: selected_line(canvas_picture(page)), page, seconds=60, saying="the GRUB menu")
     page.get_by_role("button", name="Type", exact=True).click()

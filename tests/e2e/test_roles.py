@@ -9,7 +9,7 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 from tests.e2e.browser import Person
-from tests.e2e.consoles import screen_of
+from tests.e2e.consoles import screen_of, type_keys
 from tests.lab.guests import LabGuest
 
 POST = """async (uuid) => {
@@ -59,13 +59,13 @@ def test_a_viewer_sees_everything_and_may_start_nothing(
 def test_a_viewer_watches_a_screen_and_cannot_type_into_it(
     people: Callable[..., Person], viewer: Any, tiny: LabGuest
 ) -> None:
-    page = people(viewer).open(f"/guests/{tiny.uuid}/console/")
+    page = people(viewer).open_guest(tiny, "console/")
     expect(screen_of(page, tiny)).to_be_visible()
     expect(page.get_by_text("You may watch this screen, not work on it.")).to_be_visible()
     for name in ("Type", "Send keys", "Paste text"):
         expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
     screen_of(page, tiny).click()
-    page.keyboard.type("echo a-viewer-typed >/dev/ttyS0\n")
+    type_keys(page, "echo a-viewer-typed >/dev/ttyS0\n")
     page.goto(f"/guests/{tiny.uuid}/serial/")
     expect(page.locator("[data-who]")).to_have_text("Nobody writes. You may watch this line, not write on it.", timeout=20_000)
     assert "a-viewer-typed" not in tiny.console_log
@@ -76,7 +76,7 @@ def test_lost_rights_end_what_is_open_within_five_seconds(
 ) -> None:
     otto = people(add_person("otto", "operator"))
     otto.allow("401", "403")
-    page = otto.open(f"/guests/{tiny.uuid}/console/")
+    page = otto.open_guest(tiny, "console/")
     expect(screen_of(page, tiny)).to_be_visible()
     expect(page.get_by_role("button", name="View only")).to_be_enabled()
 
