@@ -107,6 +107,10 @@ class Guest(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["host", "uuid"], name="one_guest_per_host_and_uuid")
         ]
+        indexes: ClassVar[list[models.Index]] = [
+            # The list counts guests by state on every page: from this index alone, never by reading 10,000 rows with XML.
+            models.Index(fields=["host", "state", "saved"], name="guests_by_host_and_state")
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -150,6 +150,7 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["name"],
                 "constraints": [models.UniqueConstraint(fields=("host", "uuid"), name="one_guest_per_host_and_uuid")],
+                "indexes": [models.Index(fields=["host", "state", "saved"], name="guests_by_host_and_state")],
             },
         ),
         migrations.CreateModel(
