@@ -118,6 +118,8 @@ class JobOut(Schema):
     error_code: str
     error_detail: str
     leftovers: list[str]
+    offer: dict[str, str] | None
+    """The operation that a failed job proposes instead: operation, label, confirm."""
     virsh: str
     result: dict[str, Any]
     cancellable: bool

@@ -40,6 +40,19 @@ def words(job: Job) -> dict[str, Any]:
         "message": spoken(job.message, job.message_values),
         "error": spoken(job.error, job.error_values),
         "leftovers": [spoken(text, values) for text, values in job.leftovers],
+        "offer": offer(job),
+    }
+
+
+def offer(job: Job) -> dict[str, str] | None:
+    """The operation that a failed job proposes instead (`result.offer`), with what its button says and asks."""
+    declared = OPERATIONS.get(job.result.get("offer", ""))
+    if declared is None or job.state in Job.ACTIVE:
+        return None
+    return {
+        "operation": declared.name,
+        "label": spoken(english(declared.label)),
+        "confirm": spoken(english(declared.confirm)) if declared.confirm else "",
     }
 
 

@@ -63,6 +63,21 @@ function writeError(element, job) {
   setText(part(element, "error_detail"), job.error_detail);
 }
 
+function writeOffer(element, job) {
+  const button = part(element, "offer");
+  if (!button) return;
+  button.hidden = !job.offer;
+  if (!job.offer) return;
+  Object.assign(button.dataset, {
+    operation: job.offer.operation,
+    kind: job.object_kind,
+    key: job.object_key,
+    host: job.host ?? "",
+    confirmText: job.offer.confirm,
+  });
+  setText(button, job.offer.label);
+}
+
 function writeState(element, job) {
   const look = face(job.state === "running" ? "queued" : job.state);
   const badge = part(element, "state");
@@ -113,6 +128,7 @@ export function fill(element, job) {
   setText(message, job.message);
   message.hidden = !job.message || !active(job);
   writeError(element, job);
+  writeOffer(element, job);
   writeSteps(element, job);
   setText(part(element, "virsh"), job.virsh);
   part(element, "virsh-box").hidden = !job.virsh;
