@@ -46,6 +46,10 @@ format: setup-test ## Let the formatters write
 bench: setup-test ## Measure, print a table, write var/bench.json
 	@$(PYTHON) -m tests.bench
 
+.PHONY: pictures
+pictures: setup-test ## Make the README's pictures from the running product
+	@DJANGO_ALLOW_ASYNC_UNSAFE=1 $(PYTHON) -m tests.pictures
+
 .PHONY: messages
 messages: setup-test ## Collect texts for translation, compile translations
 	@deploy/messages
