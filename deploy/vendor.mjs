@@ -75,9 +75,11 @@ function copy(from, place) {
 
 function sprite() {
   const all = new Map(
-    [...readFileSync(join(PACKAGES, "bootstrap-icons", "bootstrap-icons.svg"), "utf8").matchAll(
-      /<symbol[^>]*viewBox="([^"]+)"[^>]*id="([^"]+)"[^>]*>(.*?)<\/symbol>/gs,
-    )].map(([, box, name, shape]) => [name, `<symbol id="${name}" viewBox="${box}">${shape}</symbol>`]),
+    [
+      ...readFileSync(join(PACKAGES, "bootstrap-icons", "bootstrap-icons.svg"), "utf8").matchAll(
+        /<symbol[^>]*viewBox="([^"]+)"[^>]*id="([^"]+)"[^>]*>(.*?)<\/symbol>/gs,
+      ),
+    ].map(([, box, name, shape]) => [name, `<symbol id="${name}" viewBox="${box}">${shape}</symbol>`]),
   );
   const used = new Set();
   const sources = ["templates", "static", "dashboard"].flatMap((folder) =>
