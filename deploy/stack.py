@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 import honcho.manager  # noqa: E402
 from honcho.environ import parse_procfile  # noqa: E402
 
-from deploy import nginx  # noqa: E402
+from deploy import nginx, orphans  # noqa: E402
 from kvmweb import address, env  # noqa: E402
 
 LIBVIRT_DAEMONS = {"virtlogd": "/run/libvirt/virtlogd-sock", "libvirtd": "/run/libvirt/libvirt-sock"}
@@ -238,6 +238,7 @@ def main() -> int:
     run.mkdir(parents=True, exist_ok=True, mode=0o700)
     check_socket_paths(run)
     lock(run)
+    orphans.end(log)
     check_port()
     nginx.write(run=run, log=log, static=state / "static")
     rotate(log)
