@@ -2,6 +2,7 @@
 
 import { $, $$, h, setText } from "kvmweb/dom";
 import { bytes, exact, kib, percent, rate } from "kvmweb/format";
+import { _ } from "kvmweb/i18n";
 import { onMessage } from "kvmweb/live";
 import { getJSON } from "kvmweb/net";
 import uPlot from "uplot";
@@ -78,7 +79,7 @@ class Chart {
         { ...axis, size: 76, space: 28, incrs: steps, values: (_chart, values) => values.map((value) => text(value)) },
       ],
       series: [
-        { value: (_chart, value) => (value === null ? "–" : exact(value * 1000).slice(11)) },
+        { label: _("Time"), value: (_chart, value) => (value === null ? "–" : exact(value * 1000).slice(11)) },
         ...series.map((_at, index) => ({
           label: this.labels[index],
           stroke: css(COLOURS[index]),
