@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 
 
 class ConsolesConfig(AppConfig):
@@ -12,5 +12,7 @@ class ConsolesConfig(AppConfig):
     label = "consoles"
 
     def ready(self) -> None:
-        """Register the room's operations."""
+        """Register the room's operations, where jobs are known: not in the console processes themselves."""
+        if not apps.is_installed("dashboard.jobs"):
+            return
         from dashboard.consoles import operations  # noqa: F401

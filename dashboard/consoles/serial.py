@@ -13,7 +13,7 @@ import django
 from django.apps import apps
 
 if not apps.ready:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kvmweb.settings")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kvmweb.settings_consoles")
     django.setup()
 
 from django.db import DatabaseError, connections

@@ -80,6 +80,7 @@ class House:
         }[name]  # fmt: skip
         env = {
             **os.environ,
+            "DJANGO_SETTINGS_MODULE": "kvmweb.settings_consoles",
             "KVMWEB_STATE_DIR": str(self.folder),
             "KVMWEB_ENCRYPTION_KEYS": ",".join(settings.ENCRYPTION_KEYS),
             "KVMWEB_SECRET_KEY": settings.SECRET_KEY,
