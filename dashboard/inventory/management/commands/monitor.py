@@ -18,6 +18,8 @@ class Command(BaseCommand):
     """Runs until SIGTERM or SIGINT."""
 
     help = "Watch every host and keep the mirror in the database. One process per installation."
+    # The checks load every page of the web process, 20 MB that a process of this kind would keep for ever.
+    requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the monitor."""
