@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, connections
 
 from dashboard.consoles import rights
 from dashboard.consoles.refusals import RESTART, TIME, Why
@@ -26,17 +26,17 @@ class Watch(threading.Thread):
     def __init__(self, grant: Grant, end: Callable[[Why], None], beat: Callable[[], None]) -> None:
         super().__init__(name="watch", daemon=True)
         self._grant, self._end, self._beat = grant, end, beat
-        self._stop = threading.Event()
+        self._over = threading.Event()
         self._parent = os.getppid()
 
     def stop(self) -> None:
         """The console has ended by itself."""
-        self._stop.set()
+        self._over.set()
 
     def run(self) -> None:
         """Look until there is a reason to end."""
         started = seen = time.monotonic()
-        while not self._stop.wait(rights.SECONDS_BETWEEN_LOOKS):
+        while not self._over.wait(rights.SECONDS_BETWEEN_LOOKS):
             now = time.monotonic()
             if os.getppid() != self._parent:
                 why: Why | None = RESTART
@@ -44,10 +44,11 @@ class Watch(threading.Thread):
                 why = TIME
             else:
                 try:
-                    close_old_connections()
                     why, seen = rights.ended([self._grant]).get(self._grant), now
                 except DatabaseError:
                     why = RESTART if now - seen > BLIND_SECONDS else None
+                finally:
+                    connections.close_all()  # a hundred consoles must not hold a hundred connections
             if why is not None:
                 self._end(why)
                 return
