@@ -27,9 +27,9 @@ MESSAGES: dict[str, str] = {
         "The host does not allow this account to do that. Add the account to the host's libvirt group."
     ),
     "not_found": gettext_noop("It is no longer there: somebody has deleted or renamed it."),
-    "exists": gettext_noop("Something with this name or identity exists already. Choose another name."),
+    "exists": gettext_noop("Something with this name or UUID exists already. Choose another name."),
     "busy": gettext_noop("Another operation is running on it. Try again when that has ended."),
-    "state": gettext_noop("It is not in a state in which this can be done. Look at its present state."),
+    "state": gettext_noop("Its present state does not allow this. Look at it again, then choose what fits."),
     "invalid": gettext_noop("The host refused the definition. The original message says which part."),
     "unsupported": gettext_noop("The host's version of libvirt or QEMU cannot do this."),
     "no_space": gettext_noop("There is no space left on the storage. Free some, or choose another pool."),
@@ -78,7 +78,7 @@ _BY_TEXT: list[tuple[str, str]] = [
      r"|being used|target is busy", "in_use"),
     (r"already exists|already defined|is already active with uuid|file exists", "exists"),
     (r"cannot acquire state change lock|another (job|operation)|job .* is already|active block job"
-     r"|still being allocated|volume .* is still in use", "busy"),
+     r"|still being allocated|volume .* is still in use|has asynchronous jobs running", "busy"),
     (r"guest agent", "agent"),
     (r"permission denied|operation not permitted", "denied"),
     (r"no such file or directory|not found", "not_found"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import libvirt
 
-from dashboard.virt.errors import VirtError, virt_errors
+from dashboard.virt.errors import VirtError, translate, virt_errors
 from dashboard.virt.facts import PoolFacts, VolumeFacts
 from dashboard.virt.xml.domain import Disk, Domain
 from dashboard.virt.xml.storage import Pool, Volume, new_dir_pool, new_volume
@@ -134,7 +134,7 @@ def delete_volume_named(conn: Any, pool_name: str, name: str) -> None:
         raise
     if not pool.isActive():
         raise VirtError("state", f"pool {pool_name} is not active")
-    volume = _volume(pool, name)
+    volume = _volume(pool, name) or _volume_after_a_look(pool, name)
     if volume is not None:
         _delete(volume)
 
@@ -333,6 +333,17 @@ def _volume(pool: Any, name: str) -> Any | None:
         if error.get_error_code() in _GONE:
             return None
         raise
+
+
+def _volume_after_a_look(pool: Any, name: str) -> Any | None:
+    """The volume once the pool was looked at anew: of one whose making outlived libvirtd, libvirt does not know."""
+    try:
+        pool.refresh(0)
+    except libvirt.libvirtError as error:
+        if translate(error).code == "busy":  # while a volume is being made in it, libvirt does not look
+            return None
+        raise
+    return _volume(pool, name)
 
 
 def _volume_at(conn: Any, path: str) -> Any | None:
