@@ -20,6 +20,16 @@ from lxml import etree
 
 from tests.lab.hosts import LabError, LabHost, wait_for
 
+MARKS = {
+    "worker": "kvmweb.worker",
+    "monitor": "manage.py monitor",
+    "web": "kvmweb.asgi:application",
+    "redis": "redis-server",
+    "nginx": "nginx: master",
+    "console": "console_gateway",
+    "serial": "consoles.serial:application",
+}
+"""What tells a process of the Procfile by its command line."""
 FINAL = ("succeeded", "failed", "cancelled", "needs_attention")
 OF_JOB = "{urn:kvmweb:guest:1}job"
 
@@ -52,7 +62,7 @@ class Truth:
     def job(self, job_id: str) -> dict[str, Any]:
         """A job's row, its plan as a dict."""
         row = self.rows("SELECT * FROM jobs_job WHERE id = ?", uuid.UUID(job_id).hex)[0]
-        return row | {"plan": json.loads(row["plan"]), "params_name": json.loads(row["params"])["name"]}
+        return row | {"plan": json.loads(row["plan"])}
 
     def watch(self, job_id: str) -> Callable[[], tuple[str, int, float | None]]:
         """State and step of a job, quick enough to be asked a thousand times a second."""
@@ -157,7 +167,8 @@ def _nothing_runs_twice(truth: Truth, domains: list[Domain]) -> Iterable[str]:
 
 
 def _audit_has_both_ends(truth: Truth) -> Iterable[str]:
-    query = "SELECT job_id, phase, count(*) AS times FROM accounts_auditentry WHERE job_id NOT NULL GROUP BY job_id, phase"
+    query = """SELECT job_id, phase, count(*) AS times FROM accounts_auditentry
+               WHERE job_id NOT NULL GROUP BY job_id, phase"""
     found = {(row["job_id"], row["phase"]): row["times"] for row in truth.rows(query)}
     for row in truth.rows("SELECT id, state FROM jobs_job"):
         wanted = {"start": 1, "end": int(row["state"] in FINAL)}
@@ -244,22 +255,70 @@ def process_of(stack: int, mark: str) -> psutil.Process:
     """The process of the Procfile whose command line has `mark`: the leader that deploy/respawn started."""
     for process in psutil.Process(stack).children(recursive=True):
         try:
-            words, parent = process.cmdline(), process.parent()
-            if mark in " ".join(words) and parent and "respawn" in " ".join(parent.cmdline()[:2]):
-                if "respawn" not in " ".join(words[:3]) and words[0] not in ("setsid", "setpriv"):
-                    return process
+            words, parent = " ".join(process.cmdline()), process.parent()
+            guarded = parent is not None and "deploy/respawn" in " ".join(parent.cmdline()[:2])
         except psutil.NoSuchProcess:
             continue
+        if guarded and mark in words and not words.startswith(("setsid", "setpriv", "/bin/sh deploy", "sh deploy")):
+            return process
     raise LabError(f"no process of {mark}")
 
 
-def processes_of(state: Path) -> list[str]:
-    """All processes of an installation that are left, whoever started them."""
-    left = []
+def pids_of(state: Path) -> dict[int, str]:
+    """All processes of an installation and their command lines, whoever started them."""
+    found = {}
     for process in psutil.process_iter():
         try:
-            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get("KVMWEB_STATE_DIR") == str(state):
-                left.append(f"{process.pid} {' '.join(process.cmdline())}")
+            # nginx writes its titles over its environment: it is known by the logs that it has open.
+            ours = process.environ().get("KVMWEB_STATE_DIR") == str(state) or (
+                process.name() == "nginx" and any(str(state) in file.path for file in process.open_files())
+            )
+            if ours and process.status() != psutil.STATUS_ZOMBIE:
+                found[process.pid] = " ".join(process.cmdline())
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-    return left
+    return found
+
+
+def judge(truth: Truth, jobs: dict[str, dict[str, Any]], *, still_running: bool = True) -> list[str]:
+    """Each create's guest is there once, as planned, or nothing of it is; the names of those that run."""
+    domains, volumes, machines = truth.domains(), truth.volumes(), truth.machines()
+    running = []
+    for row in jobs.values():
+        params, plan = json.loads(row["params"]), row["plan"]
+        mine = [domain for domain in domains if domain.uuid == plan["uuid"] or domain.name == params["name"]]
+        if row["state"] == "succeeded":
+            runs = params["start_now"] and still_running
+            assert [domain.uuid for domain in mine] == [plan["uuid"]], row
+            assert mine[0].state == ("running" if runs else "shutoff") or not still_running, row
+            assert machines[plan["uuid"]] == int(mine[0].state == "running"), row
+            assert plan["volume"] in volumes, row
+            running += [params["name"]] if runs else []
+        else:
+            assert row["state"] in ("failed", "cancelled"), row
+            assert not mine, row
+            assert not machines[plan["uuid"]], row
+            assert plan["volume"] not in volumes, row
+    return running
+
+
+def clear(truth: Truth, prefix: str) -> None:
+    """Remove guests and their disks from outside. libvirt tells of deleted volumes when the pool is looked at anew."""
+    for domain in truth.domains():
+        if domain.name.startswith(prefix):
+            if domain.state != "shutoff":
+                truth.host.virsh("destroy", domain.uuid)
+            truth.host.virsh("undefine", domain.uuid, "--nvram")
+            for disk in domain.disks:
+                truth.host.virsh("vol-delete", disk)
+    truth.host.virsh("pool-refresh", truth.pool)
+
+
+def make_pool(truth: Truth) -> None:
+    """The pool, and kvmweb knows it."""
+    truth.folder.mkdir()
+    truth.host.virsh("pool-define-as", truth.pool, "dir", "--target", f"/var/lib/libvirt/{truth.pool}")
+    truth.host.virsh("pool-autostart", truth.pool)
+    truth.host.virsh("pool-start", truth.pool)
+    known = "SELECT id FROM inventory_pool WHERE name = ? AND state = 'running'"
+    wait_for(lambda: truth.rows(known, truth.pool), seconds=20, saying="kvmweb knows the pool")

@@ -12,25 +12,22 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, WebSocket, expect
 
+from tests.e2e import survival
 from tests.e2e.browser import Person, canvas_picture, likeness, no_navigation, until
 from tests.e2e.stack import Stack
-from tests.e2e.survival import FINAL, SlowDisks, Truth, assert_holds, process_of, processes_of
+from tests.e2e.survival import FINAL, MARKS, SlowDisks, Truth, assert_holds, judge, pids_of, process_of
 from tests.lab.guests import LabGuest
 from tests.lab.hosts import LabError, LabHost, continue_process, stop_process, wait_for
 
 POOL = "survival"
 STEPS = ("volume", "define", "start")
-VICTIMS = {
-    "worker": "kvmweb.worker",
-    "monitor": "manage.py monitor",
-    "web": "kvmweb.asgi:application",
-    "redis": "redis-server",
-    "nginx": "nginx: master",
-    "console": "console_gateway",
-    "serial": "consoles.serial:application",
-    "libvirtd": "",
-}
-FAULTS = (r"^answer 50[234]", r"net::ERR_", r"^console: WebSocket connection", r"Failed to load resource", r"Connection closed \(code: 1006\)")
+FAULTS = (
+    r"^answer 50[234]",
+    r"net::ERR_",
+    r"^console: WebSocket connection",
+    r"Failed to load resource",
+    r"Connection closed \(code: 1006\)",
+)
 ASK = """async ([host, params, key]) => {
   const { submit } = await import("kvmweb/operations");
   return (await submit("guest.create", { kind: "host", key: host }, params, { key, quiet: true })).id;
@@ -59,24 +56,20 @@ class Scene:
 
     def process(self, victim: str) -> Any:
         assert self.stack.process is not None
-        return process_of(self.stack.process.pid, VICTIMS[victim])
+        return process_of(self.stack.process.pid, MARKS[victim])
 
     def create(self, name: str) -> str:
         """Ask for a guest on the open page; the job's id. The same name asks with the same idempotency key."""
         params = {"name": name, "source": "none", "vcpus": 1, "memory_mib": 16, "disk_gib": 1, "disk_pool": POOL}
         self.made.append(name)
-        return str(self.list.evaluate(ASK, [self.host_id, {**params, "virt": "qemu", "network": ""}, f"survives {name}"]))
+        return str(
+            self.list.evaluate(ASK, [self.host_id, {**params, "virt": "qemu", "network": ""}, f"survives {name}"])
+        )
 
     def clear(self) -> None:
-        """Remove what was made, from outside. Of deleted volumes libvirt tells nobody before the pool is looked at anew."""
-        for domain in self.truth.domains():
-            if domain.name in self.made:
-                if domain.state != "shutoff":
-                    self.host.virsh("destroy", domain.uuid)
-                self.host.virsh("undefine", domain.uuid, "--nvram")
-                for disk in domain.disks:
-                    self.host.virsh("vol-delete", disk)
-        self.host.virsh("pool-refresh", POOL)
+        """Remove what was made, from outside."""
+        for name in self.made:
+            survival.clear(self.truth, name)
         self.made.clear()
 
 
@@ -84,13 +77,8 @@ class Scene:
 def place(stack: Stack, host: LabHost) -> Iterator[tuple[Truth, SlowDisks]]:
     """A pool of our own, and storage that can be slow."""
     truth, slow = Truth(stack.state / "kvmweb.sqlite3", host, POOL), SlowDisks(host)
-    truth.folder.mkdir()
-    host.virsh("pool-define-as", POOL, "dir", "--target", f"/var/lib/libvirt/{POOL}")
-    host.virsh("pool-autostart", POOL)
-    host.virsh("pool-start", POOL)
+    survival.make_pool(truth)
     slow.begin()
-    known = "SELECT id FROM inventory_pool WHERE name = ? AND state = 'running'"
-    wait_for(lambda: truth.rows(known, POOL), seconds=20, saying="kvmweb knows the pool")
     try:
         yield truth, slow
     finally:
@@ -110,11 +98,14 @@ def scene(
     truth, slow = place
     person.allow(*FAULTS)
     watched = make_guest(host, "watched", start=True)
-    seen = f"SELECT id FROM inventory_guest WHERE name = '{watched.name}' AND state = 'running'"
-    wait_for(lambda: truth.rows(seen), seconds=20, saying="kvmweb knows the guest")
+    seen = "SELECT id FROM inventory_guest WHERE name = ? AND state = 'running'"
+    wait_for(lambda: truth.rows(seen, watched.name), seconds=20, saying="kvmweb knows the guest")
     sockets: dict[str, list[WebSocket]] = {}
     pages: dict[str, Page] = {}
-    for name, path in (("list", "/"), *((kind, f"/guests/{watched.uuid}/{tab}/") for kind, (tab, _) in CONSOLES.items())):
+    for name, path in (
+        ("list", "/"),
+        *((kind, f"/guests/{watched.uuid}/{tab}/") for kind, (tab, _) in CONSOLES.items()),
+    ):
         page = person.context.new_page()
         sockets[name] = []
         page.on("websocket", lambda socket, name=name: sockets[name].append(socket))
@@ -144,40 +135,45 @@ def everything_is_shown(scene: Scene, running: list[str]) -> None:
         expect(row).to_have_count(1, timeout=15_000)
         expect(row).to_contain_text("Running")
     for kind, (_tab, selector) in CONSOLES.items():
-        page = scene.pages[kind]
-        expect(page.locator(selector)).to_have_attribute("data-status", "open", timeout=40_000)
-        shown: Callable[[], Any] = (lambda: canvas_picture(page)) if kind == "vnc" else page.locator(".xterm-rows").inner_text
-        before = shown()
-        differs = (lambda: likeness(before, shown()) < 1) if kind == "vnc" else (lambda: shown() != before)
-        until(differs, page, seconds=15, saying=f"the {kind} console counts on")
+        expect(scene.pages[kind].locator(selector)).to_have_attribute("data-status", "open", timeout=40_000)
+    screen, line = scene.pages["vnc"], scene.pages["serial"].locator(".xterm-rows")
+    picture, text = canvas_picture(screen), line.inner_text()
+    until(lambda: likeness(picture, canvas_picture(screen)) < 1, screen, saying="the screen counts on")
+    until(lambda: line.inner_text() != text, screen, saying="the serial line counts on")
 
 
 def three_creates(scene: Scene, prefix: str) -> dict[str, str]:
-    """Three creates whose libvirt is stopped while each is in another step; the jobs by step."""
-    slow = scene.slow
-    for attempt in range(1, 5):
+    """Three creates, and libvirt stopped while each is in another step; the jobs by step."""
+    for attempt in range(1, 6):
         names = {step: f"{prefix}-{step}{attempt}" for step in STEPS}
-        for name in names.values():
-            slow.hold(name)
-        jobs = {step: scene.create(name) for step, name in names.items()}
-        looks = {step: scene.truth.watch(job) for step, job in jobs.items()}
-        for name in names.values():
-            wait_for(lambda name=name: slow.reached(name), seconds=30, saying=f"{name} is making its disk")
-        slow.let_go(names["start"])
-        wait_for(lambda: looks["start"]()[1] == 2, seconds=20, every=0, saying="one is being started")
-        slow.let_go(names["define"])
-        wait_for(lambda: looks["define"]()[1] >= 1, seconds=20, every=0, saying="one is being defined")
-        stop_process(scene.host.libvirtd_pid)
-        time.sleep(0.15)
+        jobs, looks = caught(scene, names)
         if all(looks[step]()[:2] == ("running", number) for number, step in enumerate(STEPS)):
             return jobs
         print(f"missed: {[look()[:2] for look in looks.values()]}")
         continue_process(scene.host.libvirtd_pid)
-        slow.let_go(names["volume"])
+        scene.slow.let_go(names["volume"])
         for look in looks.values():
             wait_for(lambda look=look: look()[0] in FINAL, seconds=60, saying="the job ended")
         scene.clear()
     raise LabError("libvirt could not be stopped while one create was in each step")
+
+
+def caught(scene: Scene, names: dict[str, str]) -> tuple[dict[str, str], dict[str, Callable[[], tuple[str, int, Any]]]]:
+    """All make their disks; one is let go to its start and, while QEMU starts, one to its definition: then libvirt stops."""
+    for name in names.values():
+        scene.slow.hold(name)
+    jobs = {step: scene.create(name) for step, name in names.items()}
+    looks = {step: scene.truth.watch(job) for step, job in jobs.items()}
+    libvirtd = scene.host.libvirtd_pid
+    for name in names.values():
+        wait_for(lambda name=name: scene.slow.reached(name), seconds=30, saying=f"{name} is making its disk")
+    scene.slow.let_go(names["start"])
+    wait_for(lambda: looks["start"]()[1] == 2, seconds=20, every=0, saying="one is being started")
+    scene.slow.let_go(names["define"])
+    wait_for(lambda: looks["define"]()[1] >= 1, seconds=20, every=0, saying="one is being defined")
+    stop_process(libvirtd)
+    time.sleep(0.15)
+    return jobs, looks
 
 
 def ended(scene: Scene, jobs: dict[str, str], killed: float) -> dict[str, dict[str, Any]]:
@@ -190,31 +186,13 @@ def ended(scene: Scene, jobs: dict[str, str], killed: float) -> dict[str, dict[s
         except LabError:
             raise AssertionError(f"90 s after: {scene.truth.job(job)}\n{scene.stack.said}") from None
         rows[step] = scene.truth.job(job)
-        print(f"  {step}: {rows[step]['state']} {rows[step]['error']} after {time.monotonic() - killed:.1f} s, attempt {rows[step]['attempt']}")
+        print(
+            f"  {step}: {rows[step]['state']} {rows[step]['error']} after {time.monotonic() - killed:.1f} s, attempt {rows[step]['attempt']}"
+        )
     return rows
 
 
-def judge(scene: Scene, rows: dict[str, dict[str, Any]]) -> list[str]:
-    """Each guest is there once and runs, or nothing of it is; the names of those that run."""
-    domains, volumes, machines = scene.truth.domains(), scene.truth.volumes(), scene.truth.machines()
-    running = []
-    for step, row in rows.items():
-        name, plan = row["params_name"], row["plan"]
-        mine = [domain for domain in domains if domain.uuid == plan["uuid"] or domain.name == name]
-        if row["state"] == "succeeded":
-            assert [(domain.uuid, domain.state) for domain in mine] == [(plan["uuid"], "running")], step
-            assert machines[plan["uuid"]] == 1
-            assert plan["volume"] in volumes
-            running.append(name)
-        else:
-            assert row["state"] == "failed", (step, row)
-            assert not mine
-            assert not machines[plan["uuid"]]
-            assert plan["volume"] not in volumes
-    return running
-
-
-@pytest.mark.parametrize("victim", VICTIMS)
+@pytest.mark.parametrize("victim", [*MARKS, "libvirtd"])
 def test_a_create_ends_right_and_pages_recover_when_it_is_killed(scene: Scene, victim: str) -> None:
     jobs = three_creates(scene, victim)
     held = next(name for name in scene.made if name.startswith(f"{victim}-volume"))
@@ -238,7 +216,7 @@ def test_a_create_ends_right_and_pages_recover_when_it_is_killed(scene: Scene, v
         back = wait_for(lambda: replaced(scene, victim, process.pid), seconds=20, saying=f"{victim} is back")
         assert back.ppid() == guard, "the same respawn has started it again"
         print(f"{victim}: killed {process.pid}, {back.pid} runs after {time.monotonic() - killed:.1f} s")
-    running = judge(scene, ended(scene, jobs, killed))
+    running = judge(scene.truth, ended(scene, jobs, killed))
     everything_is_shown(scene, running)
     print(f"  every page is live and true after {time.monotonic() - killed:.1f} s")
     lost = {"console": "vnc", "serial": "serial", "web": "list", "nginx": "list"}.get(victim)
@@ -274,7 +252,9 @@ def stop_by_kill(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("stop", [stop_by_ctrl_c, stop_by_kill])
-def test_the_whole_stack_ends_in_a_create_and_the_next_start_goes_on(scene: Scene, stop: Callable[[Stack], None]) -> None:
+def test_the_whole_stack_ends_in_a_create_and_the_next_start_goes_on(
+    scene: Scene, stop: Callable[[Stack], None]
+) -> None:
     name = f"{stop.__name__}-held".replace("_", "-")
     machines = scene.truth.machines()
     scene.slow.hold(name)
@@ -284,14 +264,14 @@ def test_the_whole_stack_ends_in_a_create_and_the_next_start_goes_on(scene: Scen
     stop(scene.stack)
     assert scene.stack.process is not None
     scene.stack.process.wait(timeout=30)
-    wait_for(lambda: not processes_of(scene.stack.state), seconds=20, saying=f"left: {processes_of(scene.stack.state)}")
+    wait_for(lambda: not pids_of(scene.stack.state), seconds=20, saying=f"left: {pids_of(scene.stack.state)}")
     print(f"{stop.__name__}: everything ended after {time.monotonic() - began:.1f} s")
     assert scene.truth.machines() == machines, "guests run on"
     assert scene.truth.job(job)["state"] == "running"
     scene.slow.let_go(name)
     began = time.monotonic()
     scene.stack.start()
-    running = judge(scene, ended(scene, {"volume": job}, began))
+    running = judge(scene.truth, ended(scene, {"volume": job}, began))
     assert running == [name]
     everything_is_shown(scene, running)
     assert_holds(scene.truth)
