@@ -55,7 +55,7 @@ class Stack:
             )
         wait_for(self._said_ready, seconds=START_SECONDS, every=0.1, saying=f"kvmweb is ready:\n{self.said}")
         link = re.search(r"http\S+/setup/\S+", self.said)
-        self.setup_link = link.group(0) if link else ""
+        self.setup_link = link.group(0) if link else self.setup_link
 
     @property
     def said(self) -> str:

@@ -18,7 +18,7 @@ def test_a_text_is_pasted_as_keystrokes(person: Person, tiny: LabGuest) -> None:
     page = person.open_guest(tiny, "console/")
     expect(screen_of(page, tiny)).to_be_visible()
     page.get_by_role("button", name="Paste text").click()
-    dialog = page.get_by_role("dialog", name="Type a text into the virtual machine")
+    dialog = page.get_by_role("dialog", name="Type text into the virtual machine")
     dialog.get_by_label("Text", exact=True).fill('echo "Pasted: {~|<>}" \\&\\& $((40+2)) | tee /dev/ttyS0\n')
     dialog.get_by_role("button", name="Type it").click()
     expect(dialog).to_be_hidden(timeout=20_000)
@@ -43,10 +43,10 @@ def test_a_screen_has_a_window_of_its_own(person: Person, tiny: LabGuest) -> Non
     page = person.open_guest(tiny, "console/")
     expect(screen_of(page, tiny)).to_be_visible()
     with person.context.expect_page() as opened:
-        page.get_by_role("button", name="Own window").click()
+        page.get_by_role("button", name="New window").click()
     window = opened.value
     expect(screen_of(window, tiny)).to_be_visible()
-    expect(window.get_by_role("button", name="Own window")).to_have_count(0)
+    expect(window.get_by_role("button", name="New window")).to_have_count(0)
     expect(screen_of(page, tiny)).to_be_visible()
 
 

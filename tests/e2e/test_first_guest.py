@@ -122,7 +122,9 @@ def _both_show_the_same(page: Page, host: LabHost, folder: Path, what: str) -> I
         return drawn if best > 0.995 else None
 
     picture: Image.Image = until(alike, page, saying=f"canvas and virsh screenshot show {what}: {best:.2%}")
-    print(f"{what}: {best:.2%} of the pixels of canvas and virsh screenshot are alike ({picture.width}×{picture.height})")
+    print(
+        f"{what}: {best:.2%} of the pixels of canvas and virsh screenshot are alike ({picture.width}×{picture.height})"
+    )
     return picture
 
 

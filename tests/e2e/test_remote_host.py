@@ -94,7 +94,9 @@ def _cut_and_mend(person: Person, page: Page, host: LabHost, guest: LabGuest) ->
     expect(row).to_contain_text("Unknown", timeout=1000 * CUT_SECONDS)
     expect(page.locator("#host-facts")).to_contain_text("Last seen")
     during = max(during_first, _seconds_a_page(person))
-    print(f"a page: {before * 1000:.0f} ms before the cut, {during * 1000:.0f} ms during it: {during / before:.2f} times")
+    print(
+        f"a page: {before * 1000:.0f} ms before the cut, {during * 1000:.0f} ms during it: {during / before:.2f} times"
+    )
     host.uncut()
     expect(row).to_contain_text("Running", timeout=40_000)
     expect(page.locator("#host-facts")).not_to_contain_text("Last seen")

@@ -67,7 +67,9 @@ def test_a_viewer_watches_a_screen_and_cannot_type_into_it(
     screen_of(page, tiny).click()
     type_keys(page, "echo a-viewer-typed >/dev/ttyS0\n")
     page.goto(f"/guests/{tiny.uuid}/serial/")
-    expect(page.locator("[data-who]")).to_have_text("Nobody writes. You may watch this line, not write on it.", timeout=20_000)
+    expect(page.locator("[data-who]")).to_have_text(
+        "Nobody writes. You may watch this line, not write on it.", timeout=20_000
+    )
     assert "a-viewer-typed" not in tiny.console_log
 
 
@@ -84,7 +86,9 @@ def test_lost_rights_end_what_is_open_within_five_seconds(
     began = time.monotonic()
     expect(page.get_by_role("button", name="Type", exact=True)).to_be_disabled(timeout=5_000)
     expect(page.get_by_role("button", name="View only")).to_be_disabled(timeout=5_000)
-    print(f"an operator's screen stopped taking keys {time.monotonic() - began:.1f} s after the role had been taken away")
+    print(
+        f"an operator's screen stopped taking keys {time.monotonic() - began:.1f} s after the role had been taken away"
+    )
     expect(screen_of(page, tiny)).to_be_visible()
     assert page.evaluate(POST, tiny.uuid) == 403
 
