@@ -8,7 +8,7 @@ from django.views.i18n import JavaScriptCatalog
 from dashboard.accounts.decorators import public
 
 urlpatterns = [
-    path("accounts/", include("allauth.urls")),
+    path("accounts/", include("dashboard.accounts.signin_urls")),
     path("jsi18n/", public(JavaScriptCatalog.as_view()), name="jsi18n"),
     path("", include("dashboard.accounts.urls")),
     path("", include("dashboard.jobs.urls")),

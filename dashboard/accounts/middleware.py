@@ -9,11 +9,9 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import translation
 
-OPEN_VIEWS = frozenset({"account_login", "account_logout", "account_reset_password", "account_inactive"})
-
 
 class SignInRequired:
-    """Deny by default: only views marked `@public` and allauth's own sign-in pages are open to nobody in particular."""
+    """Deny by default: only views marked `@public` are open to nobody in particular."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -30,8 +28,6 @@ class SignInRequired:
     ) -> HttpResponse | None:
         """Send a stranger to the sign-in page; answer a script with 401 in JSON."""
         if request.user.is_authenticated or getattr(view, "permission", None) == "public":
-            return None
-        if request.resolver_match and request.resolver_match.url_name in OPEN_VIEWS:
             return None
         if "application/json" in request.headers.get("Accept", "") or request.path.startswith("/api/"):
             said = str(translation.gettext("Sign in first."))

@@ -15,6 +15,7 @@ from dashboard.accounts.audit import record
 from dashboard.accounts.models import User
 from dashboard.accounts.permissions import ADMINISTRATOR
 from dashboard.accounts.signals import rights_changed
+from kvmweb.secrets import read_or_make
 
 SETUP_TOKEN = settings.STATE_DIR / "secrets" / "setup-link"
 
@@ -91,14 +92,21 @@ def setup_token() -> str:
     if administrators():
         SETUP_TOKEN.unlink(missing_ok=True)
         return ""
-    if not SETUP_TOKEN.exists():
-        SETUP_TOKEN.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        SETUP_TOKEN.touch(mode=0o600)
-        SETUP_TOKEN.write_text(token_urlsafe(32), encoding="utf-8")
-    return SETUP_TOKEN.read_text(encoding="utf-8").strip()
+    return read_or_make(SETUP_TOKEN, lambda: token_urlsafe(32))
 
 
 def setup_token_fits(token: str) -> bool:
     """Whether `token` may still make the first administrator."""
     known = setup_token()
     return bool(known) and constant_time_compare(known, token)
+
+
+def spend_setup_token(token: str) -> bool:
+    """Use the token up; of two who come at once with it, one is told that it was theirs."""
+    if not setup_token_fits(token):
+        return False
+    try:
+        SETUP_TOKEN.unlink()
+    except FileNotFoundError:
+        return False
+    return True
