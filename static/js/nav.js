@@ -14,7 +14,8 @@ function set(open) {
 if (button && nav) {
   button.addEventListener("click", () => set(!nav.classList.contains("is-open")));
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !nav.classList.contains("is-open")) return;
+    // A menu that is open in it takes the key first.
+    if (event.key !== "Escape" || !nav.classList.contains("is-open") || $(".menu:popover-open", nav)) return;
     set(false);
     button.focus();
   });

@@ -59,14 +59,15 @@ def test_a_viewer_sees_everything_and_may_start_nothing(
 def test_a_viewer_watches_a_screen_and_cannot_type_into_it(
     people: Callable[..., Person], viewer: Any, tiny: LabGuest
 ) -> None:
-    page = people(viewer).open_guest(tiny, "console/")
+    vera = people(viewer)
+    page = vera.open_guest(tiny, "console/")
     expect(screen_of(page, tiny)).to_be_visible()
     expect(page.get_by_text("You may watch this screen, not work on it.")).to_be_visible()
     for name in ("Type", "Send keys", "Paste text"):
         expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
     screen_of(page, tiny).click()
     type_keys(page, "echo a-viewer-typed >/dev/ttyS0\n")
-    page.goto(f"/guests/{tiny.uuid}/serial/")
+    vera.open(f"/guests/{tiny.uuid}/serial/", page)
     expect(page.locator("[data-who]")).to_have_text(
         "Nobody writes. You may watch this line, not write on it.", timeout=20_000
     )
