@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NoReturn
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from dashboard.accounts.permissions import ROLE_LABELS, VIEWER
 
@@ -18,6 +19,21 @@ class User(AbstractUser):
     language = models.CharField(max_length=16, blank=True, default="")
     theme = models.CharField(max_length=8, blank=True, default="")
     """"light", "dark" or "" for the browser's own."""
+
+
+AUDIT_WORDS: dict[str, Any] = {
+    "start": _("started"),
+    "end": _("ended"),
+    "event": "",
+    "denied": _("refused"),
+    "ok": _("Done"),
+    "succeeded": _("Done"),
+    "failed": _("Failed"),
+    "cancelled": _("Cancelled"),
+    "needs_attention": _("Needs attention"),
+    "wrong name or password": _("Wrong name or password"),
+}
+"""Phases and results of the audit log, which keeps short words that never change, as people read them."""
 
 
 class AuditEntry(models.Model):
@@ -54,3 +70,13 @@ class AuditEntry(models.Model):
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused: the log is append-only."""
         raise TypeError("the audit log is append-only")
+
+    @property
+    def phase_text(self) -> str:
+        """The phase in the reader's language; "" where it says nothing."""
+        return str(AUDIT_WORDS.get(self.phase, self.phase))
+
+    @property
+    def result_text(self) -> str:
+        """The result in the reader's language."""
+        return str(AUDIT_WORDS.get(self.result, self.result))

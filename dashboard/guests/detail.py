@@ -39,6 +39,17 @@ BOOT: dict[str, Promise] = {
     "network": _("network"),
     "fd": _("floppy disk"),
 }
+NIC_KINDS: dict[str, Promise] = {
+    "network": _("network"),
+    "bridge": _("bridge"),
+    "direct": _("directly on the host's card"),
+    "user": _("user network"),
+}
+ADDRESS_SOURCES: dict[str, Promise] = {
+    "agent": _("from the guest agent"),
+    "lease": _("from the network's DHCP"),
+    "arp": _("from the host's ARP table"),
+}
 FIRMWARE: dict[str, Promise] = {
     "bios": _("BIOS"),
     "efi": _("UEFI"),
@@ -91,13 +102,13 @@ def overview(guest: Guest) -> Context:
 
 def nics_of(guest: Guest) -> list[Context]:
     """Each network card with its addresses; addresses of no known card stand on a line of their own."""
-    left = list(guest.addresses)
+    left = [{**one, "source": ADDRESS_SOURCES.get(one.get("source", ""), "")} for one in guest.addresses]
     cards = []
     for nic in guest.facts.get("nics") or []:
         mac = (nic.get("mac") or "").lower()
         own = [address for address in left if mac and (address.get("mac") or "").lower() == mac]
         left = [address for address in left if address not in own]
-        cards.append({**nic, "addresses": own})
+        cards.append({**nic, "kind": NIC_KINDS.get(nic.get("kind", ""), nic.get("kind", "")), "addresses": own})
     if left:
         cards.append({"mac": "", "kind": "", "source": "", "model": "", "target": "", "addresses": left})
     return cards

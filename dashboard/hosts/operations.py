@@ -161,7 +161,7 @@ def _defaults(ctx: Context) -> None:
             _("There is no network called default: make it here, or choose another when creating guests."),
         ),
     ):
-        _found(ctx, Check(name, "ok" if there else "warn", _("There") if there else missing))
+        _found(ctx, Check(name, "ok" if there else "warn", _("Found") if there else missing))
     ctx.ask("all")
 
 

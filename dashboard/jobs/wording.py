@@ -13,8 +13,8 @@ from dashboard.jobs.operation import Operation, Params, Text
 
 PLAIN: dict[str, Text] = {
     "missing": _("This field is required."),
-    "extra_forbidden": _("This is not known here."),
-    "string_type": _("Enter a text."),
+    "extra_forbidden": _("There is no such field."),
+    "string_type": _("Enter text."),
     "string_too_short": _("Enter at least %(min_length)s characters."),
     "string_too_long": _("Enter at most %(max_length)s characters."),
     "string_pattern_mismatch": _("This contains characters that are not allowed here."),

@@ -44,7 +44,7 @@ def test_what_cannot_be_typed_is_named_and_typing_can_be_stopped(person: Person,
     page = person.open_guest(tiny, "console/")
     expect(screen_of(page, tiny)).to_be_visible()
     page.get_by_role("button", name="Paste text").click()
-    dialog = page.get_by_role("dialog", name="Type a text into the virtual machine")
+    dialog = page.get_by_role("dialog", name="Type text into the virtual machine")
     text = dialog.get_by_label("Text", exact=True)
     text.fill("größe")
     expect(dialog).to_contain_text("A US keyboard cannot type these, they are left out: ö ß")

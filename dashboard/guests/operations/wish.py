@@ -162,7 +162,7 @@ def _image_format(wish: Wish) -> Text | None:
         return None if chosen in {"", known} else gettext("It is %(format)s.") % {"format": known}
     if not chosen:
         return _(
-            "Say what it is: kvmweb did not make it, and what an image looks like can be forged from inside a guest."
+            "Choose its format: kvmweb did not make this image, and its header could have been forged from inside a guest."
         )
     if not _agrees(chosen, volume.format):
         return gettext("It looks like %(format)s.") % {"format": volume.format or "raw"}

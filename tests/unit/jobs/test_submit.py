@@ -55,8 +55,8 @@ def test_a_viewer_is_denied_and_the_attempt_is_written_down(declare: Declare, vi
         ({"name": "a/b"}, "name", "No slash, please."),
         ({"name": "a", "size": 11}, "size", "Enter at most 10."),
         ({"name": "a", "size": "x"}, "size", "Enter a whole number."),
-        ({"name": "a", "tags": ["x", 3]}, "tags.1", "Enter a text."),
-        ({"name": "a", "colour": "red"}, "colour", "This is not known here."),
+        ({"name": "a", "tags": ["x", 3]}, "tags.1", "Enter text."),
+        ({"name": "a", "colour": "red"}, "colour", "There is no such field."),
     ],
 )
 def test_wrong_parameters_are_told_field_by_field(
