@@ -14,6 +14,10 @@ AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 NARROW = {"width": 390, "height": 844}
 RUN = """async (tags) => {
+  // A colour on its way from one state to the next is no state.
+  await new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)));
+  const fading = document.getAnimations().filter((animation) => animation instanceof CSSTransition);
+  await Promise.allSettled(fading.map((animation) => animation.finished));
   const { violations } = await axe.run(document, { runOnly: { type: "tag", values: tags }, resultTypes: ["violations"] });
   return violations.flatMap(({ id, help, nodes }) =>
     nodes.map((node) => `${id}: ${help}: ${node.html.slice(0, 200)} | ${node.any[0]?.message ?? node.failureSummary}`));
