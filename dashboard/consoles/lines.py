@@ -9,6 +9,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,6 +78,9 @@ class Line:
         self._ended = asyncio.Event()
         self._wake = asyncio.Event()
         self._force = False
+        # A thread of its own: lines of a host that does not answer would take all of the loop's few threads, and with them
+        # everybody's admission and the look at everybody's rights.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="line")
         self._task = asyncio.create_task(self._keep_open())
 
     # Watchers
@@ -146,7 +150,7 @@ class Line:
         wait = RETRY_SECONDS[0]
         while True:
             try:
-                stream = await asyncio.to_thread(self._open)
+                stream = await self._loop.run_in_executor(self._thread, self._open)
             except VirtError as error:
                 self._set_status(_word(error))
                 await self._pause(wait)
@@ -160,7 +164,7 @@ class Line:
             self._set_status("connected")
             await self._ended.wait()
             self._stream = None
-            await asyncio.to_thread(stream.close)
+            await self._loop.run_in_executor(self._thread, stream.close)
             self._set_status("ended")
             await self._pause(wait)
 
@@ -216,6 +220,7 @@ class Line:
     def close(self) -> None:
         """End the stream and everybody at it."""
         self._task.cancel()
+        self._thread.shutdown(wait=False)
         for watcher in self._watchers:
             watcher.end(RESTART)
         self._stream = None
