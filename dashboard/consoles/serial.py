@@ -166,7 +166,7 @@ class _Session:
         """A wish in JSON: {"take": true}, {"retry": true}, {"force": true}. False for anything else."""
         try:
             wish = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
         if not isinstance(wish, dict):
             return False

@@ -34,7 +34,7 @@ def ticket(request: HttpRequest) -> JsonResponse:
     """Issue a one-time ticket for a guest's screen or serial line; view-only for people who may only watch."""
     try:
         data = json.loads(request.body) if request.content_type == "application/json" else request.POST
-    except ValueError:
+    except (ValueError, RecursionError):
         data = {}
     form = TicketForm(data if isinstance(data, dict) else {})
     if not form.is_valid():

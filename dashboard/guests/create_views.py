@@ -55,7 +55,7 @@ def check(request: HttpRequest) -> JsonResponse:
     """What is wrong or questionable in what was typed so far, by field; the operation checks by the same code."""
     try:
         body = json.loads(request.body[:MAX_BODY] or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict) or not isinstance(body.get("params"), dict):
         return JsonResponse({"error": "params"}, status=400)

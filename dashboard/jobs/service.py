@@ -58,7 +58,8 @@ def submit(
             return former
         raise
     job = _row(declared, facts, target, typed)
-    job.lock, job.idempotency_key, job.source_ip = lock, idempotency_key, source_ip[:64]
+    # An empty header is no key: two such posts are two wishes.
+    job.lock, job.idempotency_key, job.source_ip = lock, idempotency_key or None, source_ip[:64]
     job.created_by, job.created_by_name = user, user.get_username()
     return _insert(job, declared, facts)
 
@@ -192,9 +193,11 @@ def retry(user: User, job: Job, *, source_ip: str = "") -> Job:
         raise Refused(_("Only a job that failed or was cancelled can be tried again."))
     if job.operation not in OPERATIONS:
         raise Refused(_("This version no longer knows the operation."))
-    target = find(job.object_kind, job.object_key, job.host_id) if job.object_kind else None
+    # Without its host the same UUID on another one would be found: that is another machine.
+    forgotten = job.object_kind != "host" and job.host_id is None
+    target = find(job.object_kind, job.object_key, job.host_id) if job.object_kind and not forgotten else None
     if job.object_kind and target is None:
-        raise Refused(_("What it was about is no longer there."))
+        raise Refused(_("What this job was for no longer exists."))
     return submit(
         user=user, operation=job.operation, target=target, params=job.params, source_ip=source_ip, host=job.host
     )

@@ -42,7 +42,7 @@ def wish(request: HttpRequest, declared: Operation) -> tuple[dict[str, str], dic
     if request.content_type == "application/json":
         try:
             body = json.loads(request.body or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter: brackets without end
             body = None
         if not isinstance(body, dict) or not isinstance(body.get("params") or {}, dict):
             raise Invalid({"": [_("The request is not the JSON object that was expected.")]})

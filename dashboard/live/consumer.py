@@ -103,7 +103,7 @@ async def _hear(client: Client, receive: Receive) -> Message | None:
     if event["type"] == "websocket.disconnect":
         return None
     text = event.get("text") or ""
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         said = json.loads(text) if len(text) <= LONGEST_MESSAGE else None
         if isinstance(said, dict):
             return said

@@ -216,3 +216,25 @@ def test_a_failed_job_may_be_tried_again_with_its_parameters(declare: Declare, o
     again = service.retry(operator, job)
     assert again != job
     assert again.params == job.params
+
+
+def test_an_empty_key_is_no_key(declare: Declare, operator: User, guest: Guest) -> None:
+    declare(locks=False)
+    first = service.submit(user=operator, operation="test.do", target=guest, idempotency_key="")
+    second = service.submit(user=operator, operation="test.do", target=guest, idempotency_key="")
+    assert first.pk != second.pk
+    assert first.idempotency_key is None
+
+
+def test_a_job_of_a_forgotten_host_is_not_tried_again_on_another_that_has_the_same_guest(
+    declare: Declare, operator: User, guest: Guest
+) -> None:
+    declare()
+    job = service.submit(user=operator, operation="test.do", target=guest)
+    Job.objects.filter(pk=job.pk).update(state=Job.State.FAILED)
+    twin = Host.objects.create(name="beta", transport="test", status="live")
+    Guest.objects.create(host=twin, uuid=guest.uuid, name="web1", state="shutoff")
+    guest.host.delete()
+    job.refresh_from_db()
+    with pytest.raises(Refused):
+        service.retry(operator, job)
