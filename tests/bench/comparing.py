@@ -25,6 +25,11 @@ def middles(laps: list[tuple[float, float]]) -> tuple[float, float]:
     return middle([wall for wall, _ in laps]), middle([cpu for _, cpu in laps])
 
 
+def peak() -> float:
+    """The most memory that this process has had so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
 def bare(conn: Any) -> int:
     """What has to be asked of libvirt, and nothing done with it."""
     import libvirt
@@ -44,6 +49,7 @@ def main() -> None:
 
     host = Host.objects.create(name="big", transport="test", status=Host.Status.LIVE)
     connection = open_connection(HostSpec(key="big", transport="test", address=node), deadline=120)
+    opened = peak()
     bares, again = [timed(lambda: bare(connection.conn))], []
     reader = Reader(host, connection, lambda: False)
     first = timed(reader.compare)
@@ -51,8 +57,7 @@ def main() -> None:
     for _ in range(laps):
         bares.append(timed(lambda: bare(connection.conn)))
         again.append(timed(reader.compare))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    answer({"bare": middles(bares), "first": first, "again": middles(again), "peak_mb": peak})
+    answer({"bare": middles(bares), "first": first, "again": middles(again), "opened_mb": opened, "peak_mb": peak()})
 
 
 if __name__ == "__main__":

@@ -100,36 +100,17 @@ def figures(ways: dict[str, Way]) -> list[Figure]:
     direct, stock_, own, front = ways.values()
     rows = []
     for name, way in list(ways.items())[1:]:
-        rows.append(
-            figure(
-                f"console, {name}: pictures",
-                middle(way.pace),
-                "MiB/s",
-                floor=middle(direct.pace),
-                note="floor: direct TCP; QEMU paces all" if way is stock_ else "",
-            )
-        )
-        rows.append(figure(f"console, {name}: echo p50", middle(way.echo), "ms", floor=middle(direct.echo)))
-        rows.append(
-            figure(f"console, {name}: echo p99", percentile(way.echo, 0.99), "ms", floor=percentile(direct.echo, 0.99))
-        )
+        start, paced = f"console, {name}", "floor: direct TCP; QEMU paces all of them" if way is stock_ else ""
+        tail = f"p99 {percentile(way.echo, 0.99):.1f} beside {percentile(direct.echo, 0.99):.1f} ms"
+        rows.append(figure(f"{start}: pictures", middle(way.pace), "MiB/s", floor=middle(direct.pace), note=paced))
+        rows.append(figure(f"{start}: echo p50", middle(way.echo), "ms", floor=middle(direct.echo), note=tail))
     for name, way in (("our gateway", own), ("our gateway through nginx", front)):
-        rows.append(
-            figure(f"console, {name}: CPU beside stock websockify", middle(way.cpu), "ms/MiB", floor=middle(stock_.cpu))
-        )
-        rows.append(
-            figure(f"console, {name}: echo beside stock websockify", middle(way.echo), "ms", floor=middle(stock_.echo))
-        )
-    rows.append(
-        figure(
-            "console, our gateway: opening, with ticket",
-            middle(own.opened),
-            "ms",
-            floor=middle(stock_.opened),
-            note="floor: stock websockify, which asks nobody",
-        )
-    )
-    return rows  # fmt: skip
+        start = f"console, {name} beside stock websockify"
+        rows.append(figure(f"{start}: CPU", middle(way.cpu), "ms/MiB", floor=middle(stock_.cpu)))
+        rows.append(figure(f"{start}: echo p50", middle(way.echo), "ms", floor=middle(stock_.echo)))
+    start, opened = "console, our gateway beside stock websockify: opening", middle(own.opened)
+    free = "with its ticket; stock websockify asks nobody"
+    return [*rows, figure(start, opened, "ms", floor=middle(stock_.opened), note=free)]
 
 
 def ours(place: World, uuid: str, *, through_nginx: bool) -> Way:

@@ -80,10 +80,10 @@ def measure(run: Run) -> list[Figure]:
             pages[10_000] |= OTHERS
         cpu: dict[tuple[int, str], list[float]] = defaultdict(list)
         wall: dict[tuple[int, str], list[float]] = defaultdict(list)
-        for lap in range(run.times(6, 3) + 1):
+        for lap in range(run.times(5, 2) + 1):
             for web in webs:
                 for word, path in pages[web.guests].items():
-                    spent, walls = web.block(path, 3 if word in OTHERS else BLOCK)
+                    spent, walls = web.block(path, 2 if word in OTHERS else BLOCK)
                     if lap:  # the first one warms up
                         cpu[web.guests, word].append(spent)
                         wall[web.guests, word] += walls

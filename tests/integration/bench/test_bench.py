@@ -1,0 +1,31 @@
+"""`python -m tests.bench` runs, and what it writes has the promised shape."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_the_quick_bench_of_the_list_page_measures_the_real_web_process(tmp_path: Path) -> None:
+    output = tmp_path / "bench.json"
+    argv = [sys.executable, "-m", "tests.bench", "list", "--quick", "--output", str(output)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=170)
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = {one["name"]: one for one in json.loads(output.read_text())}
+    assert all(one.keys() == {"name", "value", "unit", "floor", "ratio", "note"} for one in figures.values())
+    spent = figures["list page, 1,000 guests: server CPU"]
+    assert spent["value"] > spent["floor"] > 0, "a page with rows costs more than one without"
+    queries = [one["value"] for name, one in figures.items() if name.endswith("SQL queries")]
+    assert len(set(queries)) == 1, "ten times as many guests cost no more queries"
+    assert "list page, 1,000 guests: server CPU" in done.stdout
+
+
+def test_a_part_that_there_is_not_is_refused_with_a_sentence() -> None:
+    argv = [sys.executable, "-m", "tests.bench", "nonsense"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "no such part: nonsense" in done.stderr
