@@ -7,15 +7,19 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, WebSocket, expect
+from playwright.sync_api import Browser, Page, WebSocket, expect
 
 from tests.e2e import survival
 from tests.e2e.browser import Person, canvas_picture, likeness, no_navigation, until
+from tests.e2e.conftest import PASSWORD, _keep_pictures
+from tests.e2e.power_cuts import Cut, Visitor
 from tests.e2e.stack import Stack
 from tests.e2e.survival import FINAL, MARKS, SlowDisks, Truth, assert_holds, judge, pids_of, process_of
+from tests.lab import guests
 from tests.lab.guests import LabGuest
 from tests.lab.hosts import LabError, LabHost, continue_process, stop_process, wait_for
 
@@ -51,7 +55,7 @@ class Scene:
     made: list[str] = field(default_factory=list)
 
     @property
-    def list(self) -> Page:
+    def guests(self) -> Page:
         return self.pages["list"]
 
     def process(self, victim: str) -> Any:
@@ -63,7 +67,7 @@ class Scene:
         params = {"name": name, "source": "none", "vcpus": 1, "memory_mib": 16, "disk_gib": 1, "disk_pool": POOL}
         self.made.append(name)
         return str(
-            self.list.evaluate(ASK, [self.host_id, {**params, "virt": "qemu", "network": ""}, f"survives {name}"])
+            self.guests.evaluate(ASK, [self.host_id, {**params, "virt": "qemu", "network": ""}, f"survives {name}"])
         )
 
     def clear(self) -> None:
@@ -87,51 +91,64 @@ def place(stack: Stack, host: LabHost) -> Iterator[tuple[Truth, SlowDisks]]:
         host.virsh("pool-undefine", POOL)
 
 
-@pytest.fixture
-def scene(
+@pytest.fixture(scope="module")
+def stage(
+    request: pytest.FixtureRequest,
     stack: Stack,
     host: LabHost,
     place: tuple[Truth, SlowDisks],
-    person: Person,
-    make_guest: Callable[..., LabGuest],
+    chromium: Browser,
+    administrator: Any,
+    idle_image: Path,
 ) -> Iterator[Scene]:
+    """The pages stay open through everything that happens in this file."""
     truth, slow = place
+    person = Person(chromium, stack.url, administrator)
     person.allow(*FAULTS)
-    watched = make_guest(host, "watched", start=True)
+    failed = request.session.testsfailed
+    watched = guests.define(host, "watched", image=idle_image, start=True)
     seen = "SELECT id FROM inventory_guest WHERE name = ? AND state = 'running'"
     wait_for(lambda: truth.rows(seen, watched.name), seconds=20, saying="kvmweb knows the guest")
     sockets: dict[str, list[WebSocket]] = {}
     pages: dict[str, Page] = {}
-    for name, path in (
-        ("list", "/"),
-        *((kind, f"/guests/{watched.uuid}/{tab}/") for kind, (tab, _) in CONSOLES.items()),
-    ):
+    tabs = {kind: f"/guests/{watched.uuid}/{tab}/" for kind, (tab, _selector) in CONSOLES.items()}
+    for name, path in {"list": "/", **tabs}.items():
         page = person.context.new_page()
         sockets[name] = []
         page.on("websocket", lambda socket, name=name: sockets[name].append(socket))
         pages[name] = person.open(path, page)
     same = {name: no_navigation(page) for name, page in pages.items()}
     host_id = str(truth.rows("SELECT id FROM inventory_host WHERE transport = 'local'")[0]["id"])
-    scene = Scene(stack, host, truth, slow, pages, same, sockets, host_id, watched)
-    everything_is_shown(scene, [])
-    yield scene
-    for path in slow.folder.glob("*.hold"):
+    yield Scene(stack, host, truth, slow, pages, same, sockets, host_id, watched)
+    if person.unexpected or request.session.testsfailed > failed:
+        _keep_pictures("survives", [person])
+    person.close()
+    watched.remove()
+    assert not person.unexpected
+
+
+@pytest.fixture
+def scene(stage: Scene) -> Iterator[Scene]:
+    """All is well before; after a test that failed, the next finds everything running again."""
+    everything_is_shown(stage, [])
+    yield stage
+    for path in stage.slow.folder.glob("*.hold"):
         path.unlink()
-    if stack.process is None or stack.process.poll() is not None:
-        stack.start()  # for the tests that follow
-    if not host.answers():
-        host.start_libvirtd()
-    scene.clear()
+    if stage.stack.process is None or stage.stack.process.poll() is not None:
+        stage.stack.start()
+    if not stage.host.answers():
+        stage.host.start_libvirtd()
+    stage.clear()
 
 
 def everything_is_shown(scene: Scene, running: list[str]) -> None:
     """No page was reloaded, all are live, the list shows the truth, and both consoles tell of new seconds."""
     for name, page in scene.pages.items():
         assert scene.same_document[name](), f"the page of {name} was reloaded"
-        expect(page.locator("#live-indicator")).to_have_attribute("data-status", "live", timeout=30_000)
+        expect(page.locator("#live-indicator")).to_have_attribute("data-status", "live", timeout=45_000)
         expect(page.locator("#stale-banner")).to_be_hidden(timeout=20_000)
     for name in running:
-        row = scene.list.locator("[data-rows] > tr", has_text=name)
+        row = scene.guests.locator("[data-rows] > tr", has_text=name)
         expect(row).to_have_count(1, timeout=15_000)
         expect(row).to_contain_text("Running")
     for kind, (_tab, selector) in CONSOLES.items():
@@ -227,7 +244,7 @@ def test_a_create_ends_right_and_pages_recover_when_it_is_killed(scene: Scene, v
     assert_holds(scene.truth)
     scene.clear()
     for name in running:
-        expect(scene.list.locator("[data-rows] > tr", has_text=name)).to_have_count(0, timeout=15_000)
+        expect(scene.guests.locator("[data-rows] > tr", has_text=name)).to_have_count(0, timeout=15_000)
     assert_holds(scene.truth)
 
 
@@ -275,3 +292,20 @@ def test_the_whole_stack_ends_in_a_create_and_the_next_start_goes_on(
     assert running == [name]
     everything_is_shown(scene, running)
     assert_holds(scene.truth)
+
+
+@pytest.mark.parametrize("seed", [2, 5])
+def test_after_a_power_cut_at_a_random_moment_everything_is_true(
+    stack: Stack, administrator: Any, place: tuple[Truth, SlowDisks], seed: int
+) -> None:
+    """A few throws of the dice; `make test-long` has many, and power cuts of the host as well."""
+    truth, slow = place
+    visitor = Visitor(stack.url)
+    visitor.sign_in("ada", PASSWORD)
+    cut = Cut(seed, stack, truth, slow, visitor, kinds=("everything", "stack", "some", "libvirtd"))
+    try:
+        print(cut.run())
+    finally:
+        if stack.process is None or stack.process.poll() is not None:
+            stack.start()
+        survival.clear(truth, "cut")
