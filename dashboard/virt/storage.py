@@ -201,7 +201,7 @@ def disks_of(conn: Any, uuid: str) -> list[GuestDisk]:
     view = _definition(domain)
     disks = [(disk, _path(conn, disk)) for disk in view.disks]
     users = guests_using(conn, {path for _, path in disks if path})
-    layers = _layers(conn, {path for _, path in disks if path})
+    layers = layers_on(conn, {path for _, path in disks if path})
     found = []
     for disk, path in disks:
         volume = _volume_at(conn, path) if path else None
@@ -262,7 +262,9 @@ def _path(conn: Any, disk: Disk) -> str:
     return disk.path if volume is None else str(volume.path())
 
 
-def _layers(conn: Any, paths: set[str]) -> dict[str, tuple[str, ...]]:
+@virt_errors()
+def layers_on(conn: Any, paths: set[str]) -> dict[str, tuple[str, ...]]:
+    """Path → paths of the volumes, in active pools, that are layers on top of it and die with it."""
     found: dict[str, tuple[str, ...]] = {}
     for pool in conn.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE) if paths else ():
         for volume in _volumes(pool):

@@ -75,12 +75,19 @@ IN_USE = gettext_noop("%(path)s was kept: %(names)s uses it.")
 def _delete_volumes(context: Context) -> None:
     """Delete each named volume; one that resists is named and does not keep the others."""
     volumes: list[dict[str, str]] = context.plan["volumes"]
-    users = storage.guests_using(context.conn, [volume["path"] for volume in volumes])
-    for done, volume in enumerate(volumes):
+    paths = {volume["path"] for volume in volumes}
+    users = storage.guests_using(context.conn, paths)
+    # The mirror's look at volumes may be a minute old: one made on top since then would be destroyed.
+    layers = {path: set(tops) for path, tops in storage.layers_on(context.conn, paths).items()}
+    deleted: set[str] = set()
+    for done, volume in enumerate(sorted(volumes, key=lambda one: one["path"] in layers)):
         context.progress(done / len(volumes), volume["name"])
         path = volume["path"]
         if users.get(path):
             context.leftover(IN_USE, path=path, names=", ".join(name for _uuid, name in users[path]))
+            continue
+        if tops := layers.get(path, set()) - deleted:
+            context.leftover(IN_USE, path=path, names=", ".join(sorted(tops)))
             continue
         try:
             storage.delete_volume(context.conn, path)
@@ -89,6 +96,7 @@ def _delete_volumes(context: Context) -> None:
                 raise
             context.leftover(KEPT, path=path, why=error.detail or error.message)
         else:
+            deleted.add(path)
             context.log(gettext_noop("Deleted %(path)s"), path=path)
     for pool in {volume["pool"] for volume in volumes}:
         context.ask("volumes", pool)

@@ -97,6 +97,23 @@ def test_a_disk_that_another_guest_took_meanwhile_is_kept_and_named(
     assert guest.name not in house.names()
 
 
+def test_a_disk_on_which_another_was_based_meanwhile_is_kept_and_named(house: House, guest: LabGuest) -> None:
+    path = disk_of(house, guest)
+    wish = {"name": guest.name, "volumes": [path]}
+    job = service.submit(user=house.user, operation="guest.delete", target=house.guest(guest), params=wish)
+    top = f"{guest.name}-top.qcow2"
+    house.lab.virsh(
+        "vol-create-as", "default", top, "1G", "--format", "qcow2", "--backing-vol", path, "--backing-vol-format", "raw"
+    )
+    try:
+        job = house.run(job)
+        assert job.state == Job.State.NEEDS_ATTENTION
+        assert top in str(job.leftovers)
+        assert Path(path).name in house.volumes()
+    finally:
+        house.lab.virsh("vol-delete", top, "--pool", "default")
+
+
 def test_a_saved_state_goes_with_its_guest(house: House, guest: LabGuest) -> None:
     guest.virsh("start")
     guest.virsh("managedsave")
