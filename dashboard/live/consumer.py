@@ -41,12 +41,20 @@ async def live(scope: Message, receive: Receive, send: Send) -> None:
         log.warning("A page could not be let in: %s", error)
         await send({"type": "websocket.close", "code": TRY_AGAIN})
         return
-    await send({"type": "websocket.accept"})
     if rights is None:
         # Accepted first, so that the page learns why: a refused handshake tells a script nothing.
+        await send({"type": "websocket.accept"})
         await send({"type": "websocket.close", "code": SIGNED_OUT})
         return
-    await _serve(here, Client(key, rights), receive, send)
+    if not here.take_seat(rights.user_id):
+        log.warning("Person %s has too many pages open", rights.user_id)
+        await send({"type": "websocket.close", "code": POLICY})  # not accepted: the page asks again ever more slowly
+        return
+    try:
+        await send({"type": "websocket.accept"})
+        await _serve(here, Client(key, rights), receive, send)
+    finally:
+        here.leave_seat(rights.user_id)
 
 
 def _own_origin(headers: list[tuple[bytes, bytes]]) -> bool:

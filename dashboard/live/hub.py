@@ -7,6 +7,7 @@ import json
 import logging
 import time
 import weakref
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,6 +25,8 @@ CHECK_SECONDS = 3.0
 PING_SECONDS = 20.0
 WATCH_SECONDS = 4.0
 BEAT_SECONDS = 3.0
+MOST_PER_PERSON = 100
+"""Open pages of one person: nginx has room for about a thousand sockets of everybody's."""
 PING = '{"ping":1}'
 
 
@@ -32,6 +35,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._clients: set[Client] = set()
+        self._seats: Counter[int] = Counter()
         self._stream = Stream()
         self._stale: bool | None = None
         self._recheck = asyncio.Event()
@@ -48,6 +52,19 @@ class Hub:
     async def scope_of(self, session_key: str) -> Scope | None:
         """What the person behind a session may see; None for nobody."""
         return (await self._ask_database({session_key})).get(session_key)
+
+    def take_seat(self, user_id: int) -> bool:
+        """Count one more page of a person; False when there are too many. Every True is followed by a `leave_seat`."""
+        if self._seats[user_id] >= MOST_PER_PERSON:
+            return False
+        self._seats[user_id] += 1
+        return True
+
+    def leave_seat(self, user_id: int) -> None:
+        """One page of a person less."""
+        self._seats[user_id] -= 1
+        if self._seats[user_id] <= 0:
+            del self._seats[user_id]
 
     async def join(self, client: Client, since: str) -> None:
         """Add a page, with everything that it missed since it was made, or "resync" if that is not known."""

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from dashboard.accounts.models import User
 from dashboard.inventory import bus, metrics
 from dashboard.inventory.publish import publish, publish_many
+from dashboard.live.hub import MOST_PER_PERSON
 from tests.integration.inventory.mirror import ORIGIN, Mirror, Page
 
 
@@ -54,6 +55,25 @@ def test_nobody_gets_in_without_a_session_that_lives(mirror: Mirror) -> None:
     changed.set_password("another one")
     changed.save()
     assert closed(mirror.connect(key)) == 4401
+
+
+def test_one_person_does_not_take_all_the_room_there_is(mirror: Mirror) -> None:
+    mirror.web()
+    crowd = mirror.session(mirror.person("carl"))
+    pages = [mirror.connect(crowd) for _ in range(MOST_PER_PERSON)]
+    with pytest.raises(InvalidStatus) as refused:
+        mirror.connect(crowd)
+    assert refused.value.response.status_code == 403
+    mirror.connect(mirror.session(mirror.person("anna"))).socket.close()
+    pages.pop().socket.close()
+    until = time.monotonic() + 5
+    while True:
+        try:
+            mirror.connect(crowd)
+            break
+        except InvalidStatus:
+            assert time.monotonic() < until, "a page that closed leaves its place"
+            time.sleep(0.1)
 
 
 def test_a_page_hears_what_was_said_since_it_was_made_then_everything_once_and_in_order(mirror: Mirror) -> None:
