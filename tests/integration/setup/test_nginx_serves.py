@@ -168,6 +168,13 @@ def test_websockets_go_to_the_process_that_serves_them(front: Front, path: str, 
         assert client.recv(5) == b"HELLO"
 
 
+def test_a_storm_of_console_handshakes_is_slowed_before_it_makes_processes(front: Front) -> None:
+    front.application("console.sock")
+    answers = [front.get("/console/vnc")[0] for _ in range(160)]
+    assert answers[:100] == [200] * 100
+    assert 429 in answers
+
+
 def test_the_log_keeps_no_query_and_no_setup_link(front: Front) -> None:
     front.application("web.sock")
     front.get("/guests/?q=confidential")
