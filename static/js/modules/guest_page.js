@@ -61,6 +61,8 @@ class GuestPage {
 
   gone() {
     this.left = true;
+    clearTimeout(this.timer); // parts of what is gone need not be asked for
+    this.ids = null;
     for (const button of $$("#guest-actions button")) {
       button.setAttribute("aria-disabled", "true");
       button.dataset.tip = _("This virtual machine has been deleted.");
