@@ -18,6 +18,7 @@ MOST_ADDED_MS = 50
 def measure(run: Run) -> list[Figure]:
     """The same guest started in three ways, one after another."""
     place = world(run)
+    place.bystanders()
     ways: dict[str, Callable[[World], float]] = {"virsh": by_virsh, "click": by_click, "call": by_call}
     took: dict[str, list[float]] = defaultdict(list)
     for lap in range(run.times(12, 4) + 1):

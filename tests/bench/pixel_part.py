@@ -31,6 +31,7 @@ WATCH = """(uuid) => {
 def measure(run: Run) -> list[Figure]:
     """Changes one by one, each seen by a bare callback and by the page."""
     place = world(run)
+    place.bystanders()
     if not Path(CHROMIUM).exists():
         raise BenchError(f"{CHROMIUM} is missing (Debian: chromium)")
     with sync_playwright() as playwright:
@@ -60,6 +61,8 @@ def follow(place: World, page: Page, count: int) -> list[dict[str, float]]:
         offset = clock(page)
         began, _ended = place.actor.tell(call, uuid)
         heard = place.wait_for_event(uuid, event, began)
+        if not heard:
+            raise BenchError(f"libvirt told no event: {event}")
         seen = until_seen(page, state)
         lap = {"heard": heard, "changed": seen["changed"] / 1000 - offset, "painted": seen["painted"] / 1000 - offset}
         if number >= 2:  # the first two warm up

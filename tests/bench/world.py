@@ -49,6 +49,11 @@ class World:
         self.authority = self.stack.url.partition("://")[2]
         wait_for(lambda: self.state(self.idle.uuid) == "running", seconds=30, saying="the mirror holds the guests")
 
+    def bystanders(self) -> None:
+        """Have both helpers there before anything happens."""
+        assert self.actor
+        assert self.listener
+
     @cached_property
     def actor(self) -> Helper:
         """Another process that changes guests by libvirt."""
