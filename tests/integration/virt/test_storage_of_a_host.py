@@ -82,6 +82,17 @@ def test_a_volume_is_made_read_found_and_deleted_each_as_often_as_one_likes(conn
     assert not storage.volume_exists(conn, POOL, volume.name)
 
 
+def test_a_volume_that_libvirt_does_not_know_yet_is_deleted_all_the_same(
+    conn: Any, pool: str, lab_host: LabHost
+) -> None:
+    """As qemu-img leaves it when libvirtd dies and starts again meanwhile."""
+    file = lab_host.dir / "var-lib" / "work" / "orphan.qcow2"
+    file.write_bytes(b"QFI\xfb")
+    assert not storage.volume_exists(conn, POOL, file.name)
+    storage.delete_volume_named(conn, POOL, file.name)
+    assert not file.exists()
+
+
 def test_a_volume_of_another_size_or_with_content_is_not_taken_for_ours(
     conn: Any, pool: str, lab_host: LabHost
 ) -> None:
