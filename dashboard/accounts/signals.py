@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.contrib.sessions.models import Session
 from django.dispatch import Signal, receiver
 from django.http import HttpRequest
+from django.utils import timezone
 
 from dashboard.accounts.adapter import client_ip
 from dashboard.accounts.audit import record
@@ -18,7 +20,8 @@ rights_changed = Signal()
 
 @receiver(user_logged_in)
 def signed_in(sender: type[User], request: HttpRequest, user: User, **kwargs: Any) -> None:
-    """A session began."""
+    """A session began. Those that are over go: nothing else would ever remove them."""
+    Session.objects.filter(expire_date__lt=timezone.now()).delete()
     record(actor=user, action="session.start", phase="event", result="ok", source_ip=client_ip(request))
 
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 
 import redis
 from django.conf import settings
@@ -15,13 +16,17 @@ from django.db import close_old_connections
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from dashboard.inventory.models import Host
 from dashboard.jobs import doorbell, lease
 from dashboard.jobs.lease import clock
 from dashboard.jobs.models import Job
+from dashboard.virt import pool
 
 logger = logging.getLogger(__name__)
 
 EVERY = 3.0
+HOSTS_EVERY = 10
+"""How many looks for work go by between two looks for hosts that were removed."""
 RUNG_LATELY = 3.0
 """Seconds in which a ring that was heard starts a job on an idle worker."""
 BATCH = 200
@@ -61,10 +66,12 @@ class Ear:
 def serve(stop: threading.Event, ear: Ear) -> None:
     """Look at once, then every few seconds, until `stop`."""
     client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2)
-    while True:
+    for number in count():
         try:
             look(client, ear.free)
             ear.listen(client)
+            if number % HOSTS_EVERY == 0:
+                forget_hosts()
         except DatabaseFailure:
             logger.exception("the job table cannot be read; trying again")
         except redis.RedisError as error:
@@ -93,6 +100,12 @@ def look(client: redis.Redis, free: Callable[[str], bool]) -> int:
             Job.objects.filter(pk=job_id).update(rung_at=Now())
             rung += 1
     return rung
+
+
+def forget_hosts() -> None:
+    """Close what this worker has open to hosts that are no longer enrolled: a removed host is not signed in to for ever."""
+    enrolled = Host.objects.filter(enabled=True).values_list("pk", flat=True)
+    pool.pool().keep_only({str(pk) for pk in enrolled})
 
 
 def bury_the_dead() -> None:

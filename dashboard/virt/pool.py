@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -159,6 +159,13 @@ class HostPool:
         for connection in host.retire() if host else []:
             connection.close()
         relay.forget(key)
+
+    def keep_only(self, keys: Collection[str]) -> None:
+        """Close the connections of all hosts but these."""
+        with self._lock:
+            others = self._hosts.keys() - set(keys)
+        for key in others:
+            self.forget(key)
 
     def close(self) -> None:
         """Close everything; for the end of the process and of tests."""

@@ -99,7 +99,8 @@ async function send(form, submitter) {
     form.dispatchEvent(new CustomEvent("kvmweb:submitted", { bubbles: true, detail: job }));
     if (form.dataset.next) go(form.dataset.next, job);
   } catch (error) {
-    delete form.dataset.keyFor;
+    // No answer says nothing about whether the job was made: the next try carries the same key.
+    if (error.status && error.status < 500) delete form.dataset.keyFor;
     if (error instanceof RequestError && error.data.errors) showErrors(form, error.data.errors)?.focus();
     else showError(error);
   } finally {

@@ -107,6 +107,18 @@ def test_a_forgotten_host_is_disconnected_even_from_those_who_use_it_last(lab_ho
         conn.getHostname()
 
 
+def test_only_the_hosts_that_are_still_wanted_stay_connected(lab_host: LabHost, pool: HostPool) -> None:
+    kept, removed = lab_host.spec(key="kept"), lab_host.spec(key="removed")
+    with pool.borrow(kept) as first, pool.borrow(removed) as second:
+        pass
+    pool.keep_only({"kept"})
+    assert first.isAlive()
+    with pytest.raises(libvirt.libvirtError):
+        second.getVersion()
+    with pool.borrow(kept) as again:
+        assert again is first
+
+
 def test_many_who_want_an_absent_host_all_hear_so(lab_host: LabHost, pool: HostPool) -> None:
     spec = lab_host.spec("tcp", port=1)
     heard: list[str] = []

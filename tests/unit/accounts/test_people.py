@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
 from dashboard.accounts import people
@@ -101,6 +103,14 @@ def test_a_viewer_and_an_operator_may_not_manage_people() -> None:
         assert client.get("/people/").status_code == 403
         assert client.post("/people/new/", {}).status_code == 403
         assert client.get("/audit/").status_code == 403
+
+
+def test_sessions_that_are_over_go_when_somebody_signs_in() -> None:
+    anna = person("anna", VIEWER)
+    signed_in(anna)
+    Session.objects.update(expire_date=timezone.now() - timedelta(days=1))
+    signed_in(anna)
+    assert Session.objects.count() == 1
 
 
 def test_the_last_administrator_stays_administrator() -> None:
