@@ -49,6 +49,7 @@ class Side:
         self._idle = threading.Event()
         self._idle.set()
         self._connection: Connection | None = None
+        self._closed = False
         self.shared: Connection | None = None
         """A connection that needs no second one (the test driver's)."""
 
@@ -70,7 +71,11 @@ class Side:
         self._idle.wait(seconds)
 
     def close(self) -> None:
-        """Give the connection up, and with it a reading that hangs."""
+        """Give the connection up for good, and with it a reading that hangs."""
+        self._closed = True
+        self._drop()
+
+    def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             threading.Thread(target=connection.close, args=(1.0,), name=f"close-{self.name}", daemon=True).start()
@@ -79,8 +84,12 @@ class Side:
         if self.shared is not None:
             return self.shared.conn
         if self._connection is None or not self._connection.alive():
-            self.close()
-            self._connection = open_connection(self.spec)
+            self._drop()
+            connection = self._connection = open_connection(self.spec)
+            if self._closed:  # while it was being opened: nobody else would close it
+                self._drop()
+                raise VirtError("aborted", "the host's session has ended")
+            return connection.conn
         return self._connection.conn
 
     def _run(self, read: Callable[[Any], Found]) -> None:
