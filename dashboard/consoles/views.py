@@ -28,6 +28,12 @@ def find_guest(request: HttpRequest, **where: Any) -> Guest:
     return guest
 
 
+def _on_host(request: HttpRequest) -> dict[str, int]:
+    """The host that the address names: several may have a guest of this UUID."""
+    host = request.GET.get("host", "")
+    return {"host_id": int(host)} if host.isdecimal() and len(host) < 16 else {}
+
+
 @require_POST
 @need("guest.watch")
 def ticket(request: HttpRequest) -> JsonResponse:
@@ -66,7 +72,7 @@ def ticket(request: HttpRequest) -> JsonResponse:
 @need("guest.watch")
 def screen(request: HttpRequest, uuid: str) -> HttpResponse:
     """A guest's screen in a window of its own."""
-    guest = find_guest(request, uuid=uuid)
+    guest = find_guest(request, uuid=uuid, **_on_host(request))
     return render(
         request,
         "consoles/screen_window.html",
@@ -79,7 +85,7 @@ def screen(request: HttpRequest, uuid: str) -> HttpResponse:
 @terminal_page
 def serial(request: HttpRequest, uuid: str) -> HttpResponse:
     """A guest's serial line in a window of its own."""
-    guest = find_guest(request, uuid=uuid)
+    guest = find_guest(request, uuid=uuid, **_on_host(request))
     return render(
         request,
         "consoles/serial_window.html",

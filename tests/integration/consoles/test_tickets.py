@@ -106,3 +106,14 @@ def test_pop_out_windows_are_pages_with_their_own_policy(house: House, guest: Gu
     assert policy["style-src-elem"] == "'self' 'unsafe-inline'"
     assert "unsafe-inline" not in policy["script-src"] + policy["style-src"]
     assert client.get("/consoles/00000000-0000-4000-8000-00000000dead/screen/").status_code == 404
+
+
+def test_a_pop_out_window_shows_the_guest_of_the_host_that_was_asked_for(house: House, guest: Guest) -> None:
+    client = Client(SERVER_NAME="127.0.0.1")
+    client.cookies[django_settings.SESSION_COOKIE_NAME] = house.session.key
+    host = Host.objects.create(name="twin", transport="test", status="live")
+    Guest.objects.create(host=host, uuid=guest.uuid, name="twin-of-it", state="shutoff")
+    for kind in ("screen", "serial"):
+        page = client.get(f"/consoles/{guest.uuid}/{kind}/?host={host.pk}").content.decode()
+        assert f'data-host="{host.pk}"' in page
+        assert f"/{kind}/?host={host.pk}" in page
