@@ -114,7 +114,7 @@ def main_buttons(user: User, guest: Guest) -> list[Item]:
         "paused": ("guest.resume", "guest.force_off"),
         "suspended": ("guest.resume", "guest.force_off"),
         "stopping": ("guest.force_off",),
-        "crashed": ("guest.force_off", "guest.reset"),
+        "crashed": ("guest.force_off",),
     }.get(guest.state, ("guest.restore", "guest.discard_saved") if guest.saved else ("guest.start",))
     return [item(guest, name) for name in names]
 
