@@ -220,4 +220,6 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.text("KVMWEB_LOG_LEVEL")},
+    # What people may not do or mistype is answered and audited; its traceback helps nobody.
+    "loggers": {"django.request": {"level": "ERROR"}},
 }
