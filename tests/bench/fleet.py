@@ -25,7 +25,7 @@ def name(number: int) -> str:
 
 
 def domain(number: int, kind: str = "kvm") -> Any:
-    """A q35 guest as libvirt tells it: two disks, a CD drive, two cards, an agent, spare PCIe ports; 8 KB of XML."""
+    """A q35 guest as libvirt tells it: two disks, a CD drive, two cards, an agent, spare PCIe ports; 6 KB of XML."""
     root = E.domain(
         E.name(name(number)), E.uuid(identity(number)), E.title(f"Service {number} of the {ROLES[number % 8]} tier"),
         E.description("Made by the benchmark; stands for a guest that somebody takes care of."),
