@@ -40,15 +40,51 @@ def declare(name: str, default: str, kind: Literal["text", "bool", "int", "path"
 
 
 declare("KVMWEB_LISTEN", "127.0.0.1:8000", "text", "Address and port of the one port that everything goes through.")
-declare("KVMWEB_PUBLIC_URL", "", "text", "Address people type, when kvmweb is behind another proxy (https://vm.example.org). Empty: http:// and KVMWEB_LISTEN.")
-declare("KVMWEB_TRUSTED_PROXIES", "", "text", "Addresses or networks, comma-separated, of the proxy before kvmweb whose X-Forwarded-For names the visitor.")
-declare("KVMWEB_STATE_DIR", "var", "path", "Folder of the database, sockets, secrets and logs. A relative path is below the checkout.")
-declare("KVMWEB_DATABASE_URL", "", "secret", "postgresql://user:password@host:port/name. Empty: SQLite in the state folder.")
-declare("KVMWEB_REDIS_URL", "", "secret", "redis://… or unix:///path of a Redis of your own. Empty: a private Redis on a UNIX socket in the state folder.")
-declare("KVMWEB_LOCAL_HOST", "1", "bool", "0: do not install a hypervisor here and do not enrol this machine as a host.")
-declare("KVMWEB_LIBVIRT_SOCKET", "", "path", "UNIX socket of this machine's libvirt, when it is not at its usual place.")
-declare("KVMWEB_SECRET_KEY", "", "secret", "Key that signs sessions. Empty: made on the first run, mode 0600, in the state folder.")
-declare("KVMWEB_ENCRYPTION_KEYS", "", "secret", "Comma-separated Fernet keys that encrypt host credentials, newest first. Empty: made on the first run, mode 0600, in the state folder.")
+declare(
+    "KVMWEB_PUBLIC_URL",
+    "",
+    "text",
+    "Address people type, when kvmweb is behind another proxy (https://vm.example.org). Empty: http:// and KVMWEB_LISTEN.",
+)
+declare(
+    "KVMWEB_TRUSTED_PROXIES",
+    "",
+    "text",
+    "Addresses or networks, comma-separated, of the proxy before kvmweb whose X-Forwarded-For names the visitor.",
+)
+declare(
+    "KVMWEB_STATE_DIR",
+    "var",
+    "path",
+    "Folder of the database, sockets, secrets and logs. A relative path is below the checkout.",
+)
+declare(
+    "KVMWEB_DATABASE_URL", "", "secret", "postgresql://user:password@host:port/name. Empty: SQLite in the state folder."
+)
+declare(
+    "KVMWEB_REDIS_URL",
+    "",
+    "secret",
+    "redis://… or unix:///path of a Redis of your own. Empty: a private Redis on a UNIX socket in the state folder.",
+)
+declare(
+    "KVMWEB_LOCAL_HOST", "1", "bool", "0: do not install a hypervisor here and do not enrol this machine as a host."
+)
+declare(
+    "KVMWEB_LIBVIRT_SOCKET", "", "path", "UNIX socket of this machine's libvirt, when it is not at its usual place."
+)
+declare(
+    "KVMWEB_SECRET_KEY",
+    "",
+    "secret",
+    "Key that signs sessions. Empty: made on the first run, mode 0600, in the state folder.",
+)
+declare(
+    "KVMWEB_ENCRYPTION_KEYS",
+    "",
+    "secret",
+    "Comma-separated Fernet keys that encrypt host credentials, newest first. Empty: made on the first run, mode 0600, in the state folder.",
+)
 declare("KVMWEB_LANGUAGE", "en", "text", "Language of a person who has chosen none: en or zh-hans.")
 declare("KVMWEB_TIME_ZONE", "UTC", "text", "Time zone in which times are shown.")
 declare("KVMWEB_WORKER_THREADS", "16", "int", "Jobs that one worker runs at the same time.")

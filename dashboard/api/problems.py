@@ -62,6 +62,8 @@ def install(api: NinjaAPI) -> None:
     """Have `api` answer every error as a problem."""
     api.add_exception_handler(SubmitError, _not_submitted)
     api.add_exception_handler(ValidationError, _invalid)
-    api.add_exception_handler(Http404, lambda request, error: problem(404, _("This does not exist, or you may not see it.")))
+    api.add_exception_handler(
+        Http404, lambda request, error: problem(404, _("This does not exist, or you may not see it."))
+    )
     api.add_exception_handler(PermissionDenied, lambda request, error: problem(403, _("You may not do this.")))
     api.add_exception_handler(HttpError, _http_error)

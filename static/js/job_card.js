@@ -1,7 +1,7 @@
 // One job as a card: fills the parts of #job-template (also used by the page of a job) from a job_row.
 
 import { $, h, icon, setText } from "./dom.js";
-import { face, percent, duration } from "./format.js";
+import { duration, face, percent } from "./format.js";
 import { _ } from "./i18n.js";
 
 const ACTIVE = new Set(["queued", "running", "undoing"]);

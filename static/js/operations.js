@@ -1,11 +1,11 @@
 // Starts operations: buttons with data-operation, forms with data-operation-form. Asks first, posts, shows the job.
 
-import { $ } from "./dom.js";
 import * as dialog from "./dialog.js";
+import { $ } from "./dom.js";
 import { followJob, showJob } from "./drawer.js";
 import { clearErrors, showErrors, values } from "./forms.js";
 import { _ } from "./i18n.js";
-import { RequestError, postJSON } from "./net.js";
+import { postJSON, RequestError } from "./net.js";
 import { toast } from "./toast.js";
 
 /** Submits an operation; gives the job's row. `target` is { kind, key, host }. Throws RequestError. */

@@ -184,4 +184,4 @@ export function stateBadge(value) {
   return badge;
 }
 
-export { writeState, writeMeter };
+export { writeMeter, writeState };

@@ -27,7 +27,9 @@ def own_patterns() -> list[tuple[str, URLPattern]]:
     return [(route, item) for route, item in patterns() if not route.startswith("api/v1/")]
 
 
-@pytest.mark.parametrize(("route", "pattern"), own_patterns(), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("route", "pattern"), own_patterns(), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_every_page_declares_the_permission_it_needs(route: str, pattern: URLPattern) -> None:
     permission = getattr(pattern.callback, "permission", None)
     assert permission is not None, f"{route}: mark its view with @need(…), @signed_in or @public"
@@ -56,7 +58,9 @@ def test_a_viewer_may_change_nothing() -> None:
 
 def test_the_matrix_of_roles_and_operations_is_as_written_down() -> None:
     """Golden: a new operation is added here on purpose, by somebody who thought about who may do it."""
-    matrix = {name: "".join(role[0] for role in ROLES if op.permission in ROLES[role]) for name, op in OPERATIONS.items()}
+    matrix = {
+        name: "".join(role[0] for role in ROLES if op.permission in ROLES[role]) for name, op in OPERATIONS.items()
+    }
     assert matrix == GOLDEN
 
 

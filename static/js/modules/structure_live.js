@@ -13,7 +13,8 @@ export default function start(element) {
   const soon = (message) => {
     if (host && message.host !== Number(host)) return;
     if (job && message.row?.id !== job) return;
-    timer ||= setTimeout(() => {
+    if (timer) return;
+    timer = setTimeout(() => {
       timer = 0;
       refresh().catch((error) => console.warn("refresh", error));
     }, CALM_MS);

@@ -49,5 +49,7 @@ def test_a_change_is_on_the_page_soon_after_libvirt_tells_it(
     connection.close()
     for name, values in (("libvirt's callback → page", after_callback), ("call → page", after_call)):
         ordered = sorted(values)
-        print(f"{name}: p50 {statistics.median(ordered) * 1000:.1f} ms, p99 {ordered[int(ROUNDS * 0.99)] * 1000:.1f} ms")
+        print(
+            f"{name}: p50 {statistics.median(ordered) * 1000:.1f} ms, p99 {ordered[int(ROUNDS * 0.99)] * 1000:.1f} ms"
+        )
     assert statistics.median(after_call) < 0.1
