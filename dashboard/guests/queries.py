@@ -232,8 +232,10 @@ def find(user: User, identity: uuid.UUID, host: str = "") -> list[Guest]:
 
 
 def jobs_of(user: User, guest: Guest, limit: int = 50) -> list[Job]:
-    """The guest's newest jobs that a person may see: all with job.view, else their own."""
-    jobs = Job.objects.filter(object_kind="guest", object_key=str(guest.uuid), host_id=guest.host_id)
+    """The guest's newest jobs that a person may see: all with job.view, else their own. The one that made it is one."""
+    own = Q(object_kind="guest", object_key=str(guest.uuid))
+    made = Q(operation="guest.create", plan__uuid=str(guest.uuid))
+    jobs = Job.objects.filter(own | made, host_id=guest.host_id)
     if not can(user, "job.view"):
         jobs = jobs.filter(created_by=user)
     return list(jobs.select_related("created_by")[:limit])
