@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import http.client
@@ -15,6 +16,7 @@ import queue
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -228,6 +230,14 @@ def hang_up(_signal: int, _frame: object) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def fold_wal(database: Path) -> None:
+    """Put what SQLite still keeps in its log beside the database into it: then the one file is all of it."""
+    if not database.exists():
+        return
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(database, timeout=5)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def main() -> int:
     """Run the stack until it is told to stop."""
     began = time.monotonic()
@@ -250,6 +260,7 @@ def main() -> int:
         manager.add_process(name, command, env=values)
     signal.signal(signal.SIGHUP, hang_up)
     manager.loop()
+    fold_wal(state / "kvmweb.sqlite3")
     for name in (*SOCKETS, "nginx.conf", "nginx.pid"):
         (run / name).unlink(missing_ok=True)
     # Ctrl-C is how kvmweb is stopped, not an error.
