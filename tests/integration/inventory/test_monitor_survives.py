@@ -115,7 +115,7 @@ def test_a_changed_host_key_makes_the_host_untrusted_and_unapproved_ones_are_nev
     unapproved = Host.objects.create(name="unapproved", transport="ssh", address=lab_host.address, user="root")
     mirror.live(trusted)
     mirror.status(changed, "untrusted")
-    assert mirror.status(unapproved, "new").status_text
+    mirror.until(lambda: mirror.status(unapproved, "new").status_text, 10, "the host that nobody approved says why")
     files = [path for path in (mirror.state / "hosts").rglob("*") if path.is_file()]
     assert files
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
