@@ -2,8 +2,9 @@
 
    static/vendor/<name>/… is what templates and the import map name. Files keep their upstream names; lines that point
    to source maps go, because the maps are not shipped and collectstatic would look for them. The sprite
-   (icons/sprite.svg) holds only the icons whose names stand in templates, scripts or Python code, so that using a new
-   icon needs no list to be kept: write its name, run `make vendor`. Nothing is written that has not changed. */
+   (icons/sprite.svg) holds our own symbols (static/icons/own.svg) and those icons of Lucide whose names stand in
+   templates, scripts or Python code, so that using a new icon needs no list to be kept: write its name, run
+   `make vendor`. Nothing is written that has not changed. */
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -16,7 +17,6 @@ const TARGET = join(ROOT, "static", "vendor");
 /* [package, file or folder in it, place below static/vendor] */
 const COPY = [
   ["bootstrap", "dist/css/bootstrap.min.css", "bootstrap/bootstrap.min.css"],
-  ["bootstrap", "dist/js/bootstrap.bundle.min.js", "bootstrap/bootstrap.bundle.min.js"],
   ["bootstrap", "LICENSE", "bootstrap/LICENSE"],
   ["@novnc/novnc", "core", "novnc/core"],
   ["@novnc/novnc", "vendor", "novnc/vendor"],
@@ -28,19 +28,8 @@ const COPY = [
   ["uplot", "dist/uPlot.esm.js", "uplot/uPlot.esm.js"],
   ["uplot", "dist/uPlot.min.css", "uplot/uPlot.min.css"],
   ["uplot", "LICENSE", "uplot/LICENSE"],
-  ["htmx.org", "dist/htmx.min.js", "htmx/htmx.min.js"],
-  ["htmx.org", "dist/htmx.esm.min.js", "htmx/htmx.esm.min.js"],
-  ["htmx.org", "LICENSE", "htmx/LICENSE"],
-  ["bootstrap-icons", "LICENSE", "icons/LICENSE"],
+  ["lucide-static", "LICENSE", "icons/LICENSE"],
 ];
-
-/* Bootstrap's ES build wants Popper as sixty modules; its bundle is one file but exports nothing. This joins the two. */
-const BOOTSTRAP_MODULE = `import "./bootstrap.bundle.min.js";
-
-export const {
-  Alert, Button, Carousel, Collapse, Dropdown, Modal, Offcanvas, Popover, ScrollSpy, Tab, Toast, Tooltip,
-} = globalThis.bootstrap;
-`;
 
 const SOURCE_MAP = /^[ \t]*(?:\/\/[#@]|\/\*[#@])[ \t]*sourceMappingURL=.*$\n?/gm;
 const TEXT = /\.(?:m?js|css)$/;
@@ -73,22 +62,29 @@ function copy(from, place) {
   put(place, TEXT.test(from) ? readFileSync(from, "utf8").replace(SOURCE_MAP, "") : readFileSync(from));
 }
 
+const DRAWN = 'fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"';
+
+function symbol(name) {
+  const drawing = readFileSync(join(PACKAGES, "lucide-static", "icons", `${name}.svg`), "utf8");
+  const shapes = drawing.slice(drawing.indexOf(">", drawing.indexOf("<svg")) + 1, drawing.lastIndexOf("</svg>"));
+  return `<symbol id="${name}" viewBox="0 0 24 24" ${DRAWN}>${shapes.replace(/\s+/g, " ").trim()}</symbol>`;
+}
+
 function sprite() {
-  const all = new Map(
-    [
-      ...readFileSync(join(PACKAGES, "bootstrap-icons", "bootstrap-icons.svg"), "utf8").matchAll(
-        /<symbol[^>]*viewBox="([^"]+)"[^>]*id="([^"]+)"[^>]*>(.*?)<\/symbol>/gs,
-      ),
-    ].map(([, box, name, shape]) => [name, `<symbol id="${name}" viewBox="${box}">${shape}</symbol>`]),
+  const all = new Set(
+    readdirSync(join(PACKAGES, "lucide-static", "icons"))
+      .filter((name) => name.endsWith(".svg"))
+      .map((name) => name.slice(0, -4)),
   );
   const used = new Set();
   const sources = ["templates", "static", "dashboard"].flatMap((folder) =>
-    files(join(ROOT, folder), (name) => /\.(?:html|svg|js|py)$/.test(name)),
+    files(join(ROOT, folder), (name) => /\.(?:html|js|py)$/.test(name)),
   );
   for (const path of sources)
     for (const [, name] of readFileSync(path, "utf8").matchAll(/["'#`]([a-z0-9][a-z0-9-]*)["'`]/g))
       if (all.has(name)) used.add(name);
-  const symbols = [...used].sort().map((name) => all.get(name));
+  const own = readFileSync(join(ROOT, "static", "icons", "own.svg"), "utf8").match(/<symbol[\s\S]*?<\/symbol>/g);
+  const symbols = [...own, ...[...used].sort().map(symbol)];
   put("icons/sprite.svg", `<svg xmlns="http://www.w3.org/2000/svg">\n${symbols.join("\n")}\n</svg>\n`);
 }
 
@@ -100,6 +96,5 @@ for (const [name, from, place] of COPY) {
   }
   copy(path, place);
 }
-put("bootstrap/bootstrap.js", BOOTSTRAP_MODULE);
 sprite();
 for (const path of files(TARGET)) if (!written.has(path)) rmSync(path);

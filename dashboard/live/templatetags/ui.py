@@ -73,7 +73,7 @@ def took(start: datetime | None, end: datetime | None) -> str:
 @register.simple_tag
 def sprite(name: str) -> str:
     """The address of one icon in the sprite."""
-    return f"{staticfiles_storage.url('icons/sprite.svg')}#{name}"
+    return f"{staticfiles_storage.url('vendor/icons/sprite.svg')}#{name}"
 
 
 @register.simple_tag

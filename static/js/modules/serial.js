@@ -89,7 +89,7 @@ class Serial {
   }
 
   type(text) {
-    if (!this.picture.you || this.replaying) return;
+    if (!this.picture.you || this.picture.status !== "connected" || this.replaying) return;
     this.sendBytes(encoder.encode(text));
   }
 
@@ -193,7 +193,7 @@ class Serial {
 
   who() {
     const { status, writer, you, may_write: may } = this.picture;
-    if (status !== "connected" && !writer) return "";
+    if (status !== "connected") return "";
     if (you) return _("You write.");
     if (writer) return _("%(name)s writes. You watch.", { name: writer });
     return may ? _("Nobody writes.") : _("Nobody writes. You may watch this line, not write on it.");
@@ -201,8 +201,9 @@ class Serial {
 
   paint() {
     const { you, may_write: may, watchers, writer, status } = this.picture;
-    this.terminal.options.disableStdin = !you;
-    this.terminal.options.cursorBlink = you;
+    const writes = you && status === "connected"; // what is typed before would be lost
+    this.terminal.options.disableStdin = !writes;
+    this.terminal.options.cursorBlink = writes;
     setText($("[data-who]", this.root), this.who());
     setText(
       $("[data-watchers]", this.root),
@@ -213,7 +214,7 @@ class Serial {
     setText($("span", take), writer ? _("Take over") : _("Write"));
     $("[data-do=force]", this.root).hidden = status !== "taken" || !may || !this.link?.socket;
     $("[data-do=copy]", this.root).disabled = !this.terminal.hasSelection();
-    $("[data-do=paste]", this.root).disabled = !you;
+    $("[data-do=paste]", this.root).disabled = !writes;
     $("[data-do=size]", this.root).disabled = !you;
     $("[data-do=reader]", this.root).setAttribute(
       "aria-pressed",

@@ -87,6 +87,6 @@ def test_every_state_of_hosts_and_jobs_has_a_look() -> None:
 
 
 def test_every_shape_is_in_the_sprite() -> None:
-    sprite = (ROOT / "static" / "icons" / "sprite.svg").read_text(encoding="utf-8")
+    sprite = (ROOT / "static" / "vendor" / "icons" / "sprite.svg").read_text(encoding="utf-8")
     for face in formats.STATES.values():
         assert f'id="{face.shape}"' in sprite

@@ -74,7 +74,7 @@ class TestUi:
         assert "Locked &lt;b&gt;" in named
 
     def test_every_icon_of_a_template_or_script_is_in_the_sprite(self) -> None:
-        symbols = set(re.findall(r'<symbol id="([^"]+)"', (ROOT / "static/icons/sprite.svg").read_text()))
+        symbols = set(re.findall(r'<symbol id="([^"]+)"', (ROOT / "static/vendor/icons/sprite.svg").read_text()))
         for path in (ROOT / "templates").rglob("*.html"):
             used = set(re.findall(r'{% (?:icon|sprite) [\'"]([a-z0-9-]+)[\'"]', path.read_text()))
             assert used <= symbols, f"{path.name}: {used - symbols}"
