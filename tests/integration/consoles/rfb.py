@@ -10,8 +10,9 @@ from websockets.sync.client import ClientConnection
 class Rfb:
     """Shakes hands without a password; `width` and `height` are known afterwards."""
 
-    def __init__(self, ws: ClientConnection) -> None:
+    def __init__(self, ws: ClientConnection, *, patience: float = 15) -> None:
         self.ws = ws
+        self.patience = patience
         self._buffer = b""
         assert self.read(12) == b"RFB 003.008\n"
         ws.send(b"RFB 003.008\n")
@@ -25,7 +26,7 @@ class Rfb:
 
     def read(self, count: int) -> bytes:
         while len(self._buffer) < count:
-            data = self.ws.recv(timeout=15)
+            data = self.ws.recv(timeout=self.patience)
             assert isinstance(data, bytes)
             self._buffer += data
         taken, self._buffer = self._buffer[:count], self._buffer[count:]
