@@ -6,13 +6,15 @@ import struct
 
 from websockets.sync.client import ClientConnection
 
+NEW_SIZE = -223
+"""The pseudo-encoding DesktopSize."""
+
 
 class Rfb:
     """Shakes hands without a password; `width` and `height` are known afterwards."""
 
-    def __init__(self, ws: ClientConnection, *, patience: float = 15) -> None:
+    def __init__(self, ws: ClientConnection) -> None:
         self.ws = ws
-        self.patience = patience
         self._buffer = b""
         assert self.read(12) == b"RFB 003.008\n"
         ws.send(b"RFB 003.008\n")
@@ -26,23 +28,25 @@ class Rfb:
 
     def read(self, count: int) -> bytes:
         while len(self._buffer) < count:
-            data = self.ws.recv(timeout=self.patience)
+            data = self.ws.recv(timeout=15)
             assert isinstance(data, bytes)
             self._buffer += data
         taken, self._buffer = self._buffer[:count], self._buffer[count:]
         return taken
 
     def picture(self) -> bytes:
-        """The whole screen, raw, four bytes a pixel."""
-        self.ws.send(struct.pack(">BxHi", 2, 1, 0))
-        self.ws.send(struct.pack(">BBHHHH", 3, 0, 0, 0, self.width, self.height))
-        screen = bytearray(4 * self.width * self.height)
-        got = 0
+        """The whole screen, raw, four bytes a pixel; follows a screen that changes its size while the guest boots."""
+        self.ws.send(struct.pack(">BxHii", 2, 2, 0, NEW_SIZE))
+        screen, got = self._ask()
         while got < self.width * self.height:
             kind, count = struct.unpack(">BxH", self.read(4))
             assert kind == 0
             for _ in range(count):
                 x, y, width, height, encoding = struct.unpack(">HHHHi", self.read(12))
+                if encoding == NEW_SIZE:
+                    self.width, self.height = width, height
+                    screen, got = self._ask()
+                    continue
                 assert encoding == 0
                 data = self.read(4 * width * height)
                 for row in range(height):
@@ -50,6 +54,10 @@ class Rfb:
                     screen[start : start + 4 * width] = data[4 * width * row : 4 * width * (row + 1)]
                 got += width * height
         return bytes(screen)
+
+    def _ask(self) -> tuple[bytearray, int]:
+        self.ws.send(struct.pack(">BBHHHH", 3, 0, 0, 0, self.width, self.height))
+        return bytearray(4 * self.width * self.height), 0
 
     def key(self, keysym: int) -> None:
         for down in (1, 0):
