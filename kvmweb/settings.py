@@ -129,14 +129,6 @@ DATABASES = {"default": _database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.text("KVMWEB_REDIS_URL") or f"unix://{RUN_DIR}/redis.sock"
-# redis-py 8 closes idle sockets after 5 s and stops at 100 connections unless told otherwise.
-REDIS_OPTIONS: dict[str, Any] = {"socket_timeout": None, "max_connections": 4000}
-CHANNEL_LAYERS = {
-    "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [{"address": REDIS_URL, **REDIS_OPTIONS}], "prefix": "kvmweb"},
-    }
-}
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "cache"}
 }

@@ -27,7 +27,7 @@ CLOSE_REASONS = {
     libvirt.VIR_CONNECT_CLOSE_REASON_CLIENT: "client",
 }
 _CREDENTIALS = [libvirt.VIR_CRED_AUTHNAME, libvirt.VIR_CRED_PASSPHRASE, libvirt.VIR_CRED_NOECHOPROMPT]
-"""Never ECHOPROMPT: with it libssh would ask whether to accept an unknown host key."""
+"""What SASL asks for. Nothing else is ever answered."""
 
 _opening = threading.BoundedSemaphore(OPENING_AT_ONCE)
 _turns: dict[str, threading.Lock] = {}
@@ -155,7 +155,7 @@ class _Attempt:
                 credential[4] = self.spec.password
                 self._told_password = True
             else:
-                return -1  # asked again means refused: libssh would ask for ever
+                return -1  # asked again means refused
         return 0
 
     def run(self) -> None:

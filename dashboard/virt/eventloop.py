@@ -15,7 +15,7 @@ _pid: int | None = None
 
 
 def ensure() -> None:
-    """Start the event loop once. Must come before the first `open()`, or keepalive and events never work.
+    """Start the event loop once. Must come before the first `open()`, or events and close callbacks never work.
 
     Raises VirtError in a process that was forked from one with a running loop: both would read the parent's sockets.
     """
