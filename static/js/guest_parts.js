@@ -108,7 +108,9 @@ export function renewMenus(root) {
 async function openFetched(button) {
   try {
     await load(button);
-    openMenu(button);
+    // What held the button may have been fetched anew meanwhile: the menu opens at the button that is there now.
+    if (button.isConnected) openMenu(button);
+    else $(`[data-guest-menu="${CSS.escape(button.dataset.guestMenu)}"]`)?.click();
   } catch (error) {
     showError(error);
   }

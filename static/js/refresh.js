@@ -2,22 +2,53 @@
 
 import { $$ } from "./dom.js";
 
-let controller = null;
+const CALM_MS = 100;
 
-/** Replaces the elements with these ids by the server's fresh ones; [data-refresh] elements when none are named. */
+let running = null;
+const held = new Set();
+
+/**
+ * Replaces the elements with these ids by the server's fresh ones; [data-refresh] elements when none are named.
+ * One fetch at a time: a later one takes over what the former was to bring.
+ */
 export async function refresh(ids = null, url = location.href) {
-  controller?.abort();
-  controller = new AbortController();
-  const response = await fetch(url, { credentials: "same-origin", signal: controller.signal });
-  if (!response.ok) return false;
-  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
-  const names = ids ?? $$("[data-refresh][id]").map((element) => element.id);
-  for (const id of names) {
-    const old = document.getElementById(id);
-    const next = fresh.getElementById(id);
-    if (old && next) swap(old, document.adoptNode(next));
+  const names = new Set(ids ?? $$("[data-refresh][id]").map((element) => element.id));
+  for (const name of running?.names ?? []) names.add(name);
+  running?.controller.abort();
+  const mine = { names, controller: new AbortController() };
+  running = mine;
+  try {
+    const response = await fetch(url, { credentials: "same-origin", signal: mine.controller.signal });
+    if (!response.ok) return false;
+    const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+    for (const id of names) {
+      const old = document.getElementById(id);
+      const next = fresh.getElementById(id);
+      if (old && next && inUse(old)) hold(id);
+      else if (old && next) swap(old, document.adoptNode(next));
+    }
+    return true;
+  } finally {
+    if (running === mine) running = null;
   }
-  return true;
+}
+
+/** Whether somebody has a menu open in it or is pressing something there: then nothing may move under the hand. */
+function inUse(element) {
+  return Boolean(element.querySelector(":popover-open")) || element.matches(":active");
+}
+
+/** Brings the part once nobody uses it any more, as it is then. */
+function hold(id) {
+  if (held.has(id)) return;
+  held.add(id);
+  const timer = setInterval(() => {
+    const element = document.getElementById(id);
+    if (element && inUse(element)) return;
+    clearInterval(timer);
+    held.delete(id);
+    if (element) refreshQuietly([id]);
+  }, CALM_MS);
 }
 
 function swap(old, next) {
@@ -28,9 +59,13 @@ function swap(old, next) {
   document.dispatchEvent(new CustomEvent("kvmweb:content", { detail: { element: next } }));
 }
 
+/** The same for who does not wait for it. */
+export function refreshQuietly(ids = null) {
+  refresh(ids).catch((error) => {
+    if (error.name !== "AbortError") console.warn("refresh", error);
+  });
+}
+
 document.addEventListener("kvmweb:resync", () => {
-  if (document.querySelector("[data-refresh][id]"))
-    refresh().catch((error) => {
-      if (error.name !== "AbortError") console.warn("refresh", error);
-    });
+  if (document.querySelector("[data-refresh][id]")) refreshQuietly();
 });

@@ -53,6 +53,28 @@ def test_two_open_pages_follow_what_virsh_does(
     assert all(same() for same in unmoved), "a page was loaded anew"
 
 
+def test_an_open_menu_stays_under_the_hand_while_the_guest_changes(
+    person: Person, host: LabHost, make_guest: Callable[..., LabGuest]
+) -> None:
+    guest = make_guest(host, "hand")
+    page = person.open_guest(guest)
+    page.get_by_role("button", name="More").click()
+    menu = page.get_by_role("menu", name="Operations")
+    force_off = menu.get_by_role("menuitem", name="Force off")
+    expect(force_off).to_be_disabled()
+
+    for command, word in (("start", "Running"), ("suspend", "Paused"), ("resume", "Running")):
+        with page.expect_response(page.url):  # the page fetches its parts anew, the buttons with the menu among them
+            guest.virsh(command)
+        expect(heading_of(page)).to_contain_text(word)
+        expect(force_off).to_be_enabled()
+    expect(menu).to_be_visible()
+    force_off.click()
+    page.get_by_role("dialog").get_by_role("button", name="Force off").click()
+    expect(heading_of(page)).to_contain_text("Off")
+    expect(page.get_by_role("button", name="Start", exact=True)).to_be_enabled()
+
+
 @pytest.fixture
 def libvirt_comes_back(host: LabHost) -> Iterator[None]:
     """Whatever happens in the test, libvirt of the host runs afterwards."""

@@ -5,7 +5,7 @@ import { readWords, renewMenus, showBusy, shownState } from "kvmweb/guest_parts"
 import { _ } from "kvmweb/i18n";
 import { active, localised } from "kvmweb/job_card";
 import { onMessage, watch } from "kvmweb/live";
-import { refresh } from "kvmweb/refresh";
+import { refreshQuietly } from "kvmweb/refresh";
 import { patch, rowsOf } from "kvmweb/rows";
 
 const PARTS = {
@@ -55,7 +55,7 @@ class GuestPage {
     this.timer = setTimeout(() => {
       const wanted = [...this.ids];
       this.ids = null;
-      refresh(wanted).catch((error) => error.name !== "AbortError" && console.warn("refresh", error));
+      refreshQuietly(wanted);
     }, SETTLE_MS);
   }
 

@@ -3,7 +3,7 @@
 // follows jobs of operations with that beginning, data-job names the one job that counts.
 
 import { onMessage } from "../live.js";
-import { refresh } from "../refresh.js";
+import { refreshQuietly } from "../refresh.js";
 
 const CALM_MS = 400;
 
@@ -16,7 +16,7 @@ export default function start(element) {
     if (timer) return;
     timer = setTimeout(() => {
       timer = 0;
-      refresh().catch((error) => console.warn("refresh", error));
+      refreshQuietly();
     }, CALM_MS);
   };
   for (const kind of kinds.split(" ")) onMessage(kind, soon);
