@@ -1,59 +1,212 @@
-"""The one place that decides who may do what: `can`, and the scope that filters lists and live messages."""
+"""The one place that decides who may do what: `can`, the filters of lists, and the scope of live messages."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
-from dashboard.accounts.permissions import PERMISSIONS, ROLES
+from django.db.models import Q
+from django.db.models.functions import Coalesce
+
+from dashboard.accounts.permissions import ON_GUESTS, ON_HOSTS, PERMISSIONS, ROLES
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
-    from dashboard.accounts.models import User
+    from dashboard.accounts.models import Grant, User
+
+Held = frozenset[str]
+NOTHING: Held = frozenset()
 
 
-def permissions_of(user: User | AnonymousUser) -> frozenset[str]:
-    """All permissions that `user` has; none for nobody and for a disabled person."""
+@dataclass(frozen=True)
+class Place:
+    """Where a right is asked for. A host's own things (pools, networks) have only the host."""
+
+    host: int | None = None
+    guest: str = ""
+    """The guest's UUID."""
+    tags: tuple[str, ...] = ()
+
+
+class Placed(Protocol):
+    """A Host, Guest, Pool, Network or Job."""
+
+    @property
+    def place(self) -> Place:
+        """Where rights on it are asked for."""
+
+
+@dataclass(frozen=True)
+class Rights:
+    """All that somebody was granted: permissions on everything, and by host id, tag (lower case) and (host id, UUID)."""
+
+    everywhere: Held = NOTHING
+    hosts: dict[int, Held] = field(default_factory=dict)
+    tags: dict[str, Held] = field(default_factory=dict)
+    guests: dict[tuple[int, str], Held] = field(default_factory=dict)
+
+    def allow(self, permission: str, place: Place | None) -> bool:
+        """Whether the permission is held on everything or at that place."""
+        if permission in self.everywhere:
+            return True
+        if place is None or place.host is None:
+            return False
+        if permission in self.hosts.get(place.host, NOTHING):
+            return True
+        if not place.guest:
+            return False
+        if permission in self.guests.get((place.host, place.guest), NOTHING):
+            return True
+        return any(permission in self.tags.get(tag.lower(), NOTHING) for tag in place.tags)
+
+    def somewhere(self, permission: str) -> bool:
+        """Whether the permission is held on anything at all."""
+        parts = (self.hosts, self.tags, self.guests)
+        return permission in self.everywhere or any(permission in held for part in parts for held in part.values())
+
+    def guests_with(self, permission: str) -> Q:
+        """The filter over guests for those on which the permission is held."""
+        if permission in self.everywhere:
+            return Q()
+        wanted = self.hosts_with(permission)
+        for tag, held in self.tags.items():
+            if permission in held:
+                wanted |= Q(tags_text__icontains=f" {tag} ")
+        for (host, uuid), held in self.guests.items():
+            if permission in held:
+                wanted |= Q(host_id=host, uuid=uuid)
+        return wanted
+
+    def hosts_with(self, permission: str, field: str = "host_id") -> Q:
+        """The filter by host for what belongs to hosts on which the permission is held; `field="pk"` for hosts."""
+        if permission in self.everywhere:
+            return Q()
+        return Q(**{f"{field}__in": [host for host, held in self.hosts.items() if permission in held]})
+
+
+def gather(grants: Iterable[Grant], roles: dict[str, Held]) -> Rights:
+    """The rights that grants give together. `roles`: permissions of roles that are not built in, by slug."""
+    everywhere: set[str] = set()
+    hosts: dict[int, Held] = {}
+    tags: dict[str, Held] = {}
+    guests: dict[tuple[int, str], Held] = {}
+    for grant in grants:
+        held = ROLES.get(grant.role) or roles.get(grant.role, NOTHING)
+        if grant.place == "everything":
+            everywhere |= held
+        elif grant.place == "host" and grant.key.isdecimal():
+            hosts[int(grant.key)] = hosts.get(int(grant.key), NOTHING) | (held & ON_HOSTS)
+        elif grant.place == "tag" and grant.key:
+            tags[grant.key.lower()] = tags.get(grant.key.lower(), NOTHING) | (held & ON_GUESTS)
+        elif grant.place == "guest":
+            host, _, uuid = grant.key.partition("/")
+            if host.isdecimal():
+                guests[int(host), uuid] = guests.get((int(host), uuid), NOTHING) | (held & ON_GUESTS)
+    return Rights(frozenset(everywhere), hosts, tags, guests)
+
+
+def rights_of_all(people: Collection[User]) -> dict[int, Rights]:
+    """The rights of many people by one query, or two where roles of their own play a part; disabled people have none."""
+    from dashboard.accounts.models import Grant, Role
+
+    active = [person.pk for person in people if person.is_active]
+    grants: dict[int, list[Grant]] = {pk: [] for pk in active}
+    theirs = Grant.objects.filter(Q(user__in=active) | Q(group__user__in=active))
+    for grant in theirs.annotate(member=Coalesce("user", "group__user")):
+        if grant.member in grants:
+            grants[grant.member].append(grant)
+    slugs = {grant.role for some in grants.values() for grant in some} - ROLES.keys()
+    own = {role.slug: role.allows for role in Role.objects.filter(slug__in=slugs)} if slugs else {}
+    return {pk: gather(some, own) for pk, some in grants.items()}
+
+
+def rights_of(user: User | AnonymousUser) -> Rights:
+    """The person's rights; none for nobody and for a disabled person. Kept with the object, so once a request."""
     if not user.is_authenticated or not user.is_active:
-        return frozenset()
-    return ROLES.get(user.role, frozenset())
+        return Rights()
+    known: Rights | None = user.__dict__.get("_rights")
+    if known is None:
+        known = user.__dict__["_rights"] = rights_of_all([user]).get(user.pk, Rights())
+    return known
 
 
-def can(user: User | AnonymousUser, permission: str, object: Any = None) -> bool:
-    """Whether `user` has `permission` on `object` (a Host, Guest, Pool, Network, Job; None: on everything).
+def forget(user: User) -> None:
+    """Read the person's rights anew at the next question."""
+    user.__dict__.pop("_rights", None)
+    user.__dict__.pop("role", None)
 
-    An undeclared permission is a programming error and raises KeyError. Roles are granted on everything today;
-    callers pass the object all the same, because grants on a host, tag or guest are decided here and nowhere else.
+
+def can(user: User | AnonymousUser, permission: str, object: Placed | None = None) -> bool:
+    """Whether `user` has `permission` on `object`; without an object: on everything.
+
+    A person who came with a token has a permission only where the token's own scope allows it, too. An undeclared
+    permission is a programming error and raises KeyError.
     """
     if permission not in PERMISSIONS:
         raise KeyError(f"permission {permission!r} is not declared")
-    return permission in permissions_of(user)
+    rights, limits = rights_of(user), limits_of(user)
+    if permission in rights.everywhere and permission in limits.everywhere:
+        return True  # without asking the object where it is: a job must look that up
+    if object is None or not rights.somewhere(permission) or not limits.somewhere(permission):
+        return False
+    place = object.place
+    return rights.allow(permission, place) and limits.allow(permission, place)
+
+
+def can_somewhere(user: User | AnonymousUser, permission: str) -> bool:
+    """Whether `user` has `permission` on anything: who has it nowhere gets no page for it."""
+    if permission not in PERMISSIONS:
+        raise KeyError(f"permission {permission!r} is not declared")
+    return rights_of(user).somewhere(permission) and limits_of(user).somewhere(permission)
+
+
+ALL = Rights(everywhere=frozenset(PERMISSIONS))
+
+
+def limits_of(user: User | AnonymousUser) -> Rights:
+    """What the token allows with which the person came; everything when they came without one."""
+    limits: Rights = user.__dict__.get("_limits", ALL)
+    return limits
+
+
+def guests_where(user: User, permission: str = "guest.view") -> Q:
+    """The filter over guests for those on which the person has the permission."""
+    return rights_of(user).guests_with(permission) & limits_of(user).guests_with(permission)
+
+
+def on_hosts_where(user: User, permission: str, field: str = "host_id") -> Q:
+    """The filter over pools, networks and (`field="pk"`) hosts for those on which the person has the permission."""
+    return rights_of(user).hosts_with(permission, field) & limits_of(user).hosts_with(permission, field)
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What one person may see on the live stream; loaded once at connect, again when rights change."""
+    """What one person may see on the live stream; loaded at connect, again when rights change."""
 
     user_id: int
-    permissions: frozenset[str]
+    rights: Rights
+    limits: Rights = ALL
 
-    def sees(self, message: dict[str, Any]) -> bool:
-        """Whether a live message (see `dashboard.live`) may be delivered to this person."""
-        kind = message.get("k")
+    def holds(self, permission: str, place: Place | None) -> bool:
+        """Whether the person has the permission there."""
+        return self.rights.allow(permission, place) and self.limits.allow(permission, place)
+
+    def sees(self, message: dict[str, Any], tags: tuple[str, ...] = ()) -> bool:
+        """Whether a live message (see `dashboard.live`) may be delivered. `tags`: those of the guest that it is about."""
+        kind, host = message.get("k"), message.get("host")
         if kind == "job":
-            return "job.view" in self.permissions or message.get("user") == self.user_id
-        needed = {
-            "guest": "guest.view",
-            "metrics": "guest.view",
-            "host": "host.view",
-            "pool": "storage.view",
-            "volume": "storage.view",
-            "network": "network.view",
-        }.get(str(kind))
-        return needed is not None and needed in self.permissions
+            row = message.get("row") or {}
+            guest = str(message.get("uuid") or "") if row.get("object_kind") == "guest" else ""
+            own = message.get("user") == self.user_id
+            return own or self.holds("job.view", Place(host=host, guest=guest, tags=tags))
+        if kind in ("guest", "metrics"):
+            return self.holds("guest.view", Place(host=host, guest=str(message.get("uuid") or ""), tags=tags))
+        needed = {"host": "host.view", "pool": "storage.view", "volume": "storage.view", "network": "network.view"}
+        return kind in needed and self.holds(needed[str(kind)], Place(host=host))
 
 
 def scope_of(user: User) -> Scope:
     """The person's scope as of now."""
-    return Scope(user_id=user.pk, permissions=permissions_of(user))
+    return Scope(user_id=user.pk, rights=rights_of(user), limits=limits_of(user))

@@ -9,18 +9,18 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 
-from dashboard.accounts.access import can
+from dashboard.accounts.access import can_somewhere
 
 View = Callable[..., HttpResponseBase]
 
 
 def need(permission: str) -> Callable[[View], View]:
-    """Let only people with `permission` into the view; others get the 403 page. Objects are checked in the view."""
+    """Let only people with `permission` on anything into the view; others get the 403 page. Objects are checked in it."""
 
     def mark(view: View) -> View:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            if not can(request.user, permission):
+            if not can_somewhere(request.user, permission):
                 raise PermissionDenied
             return view(request, *args, **kwargs)
 

@@ -64,12 +64,15 @@ class PersonForm(FirstAdministratorForm):
 
 
 class PersonChangeForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A person's role, and whether they may sign in."""
+    """A person's role on everything, and whether they may sign in."""
+
+    role = forms.ChoiceField(label=_("Role"), choices=[("", _("None")), *ROLE_LABELS.items()], required=False)
+    field_order = ("role", "is_active")
 
     class Meta:
         model = User
-        fields = ("role", "is_active")
-        labels = {"role": _("Role"), "is_active": _("May sign in")}
+        fields = ("is_active",)
+        labels = {"is_active": _("May sign in")}
         help_texts = {"is_active": ""}
 
 

@@ -1,24 +1,164 @@
-"""People and the audit log of what they did."""
+"""People, what they were granted, their tokens and quotas, and the audit log of what they did."""
 
 from __future__ import annotations
 
 import uuid
 from typing import Any, ClassVar, NoReturn
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import AbstractUser, Group, UserManager
 from django.db import models
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
-from dashboard.accounts.permissions import ROLE_LABELS, VIEWER
+from dashboard.accounts.permissions import PERMISSIONS, ROLE_LABELS, ROLES
+
+
+class People(UserManager["User"]):
+    """Makes people, if wanted with a role on everything."""
+
+    def create_user(self, username: str, email: str | None = None, password: str | None = None, **extra: Any) -> User:
+        """`role`: the slug of a role that is granted on everything; none without it."""
+        role = extra.pop("role", "")
+        person = super().create_user(username, email, password, **extra)
+        if role:
+            Grant.objects.create(user=person, role=role)
+        return person
 
 
 class User(AbstractUser):
-    """A person who signs in. Their built-in role decides what they may do to everything."""
+    """A person who signs in. What they may do stands in their grants and in those of their groups."""
 
-    role = models.CharField(max_length=32, choices=list(ROLE_LABELS.items()), default=VIEWER)
     language = models.CharField(max_length=16, blank=True, default="")
     theme = models.CharField(max_length=8, blank=True, default="")
     """"light", "dark" or "" for the browser's own."""
+
+    objects: ClassVar[UserManager[User]] = People()
+
+    @cached_property
+    def role(self) -> str:
+        """The slug of the role that this person has on everything by a grant of their own; "" for none."""
+        own = Grant.objects.filter(user=self, place=Grant.Where.EVERYTHING).values_list("role", flat=True)
+        order = [*ROLES, ""]
+        return max(own, key=lambda slug: order.index(slug) if slug in order else -1, default="")
+
+
+class Role(models.Model):
+    """A role that somebody made, or what was set for a built-in one (its permissions stand in `permissions.ROLES`)."""
+
+    slug = models.SlugField(max_length=32, unique=True)
+    name = models.CharField(max_length=64, blank=True, default="")
+    permissions = models.JSONField(default=list)
+    """Names of permissions; not used for built-in roles."""
+    second_factor = models.BooleanField(default=False)
+    """Whoever has this role anywhere must use a second factor."""
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["slug"]
+
+    def __str__(self) -> str:
+        return str(ROLE_LABELS.get(self.slug, self.name))
+
+    @property
+    def allows(self) -> frozenset[str]:
+        """The permissions of the role."""
+        return ROLES.get(self.slug, frozenset(self.permissions) & PERMISSIONS.keys())
+
+
+class Grant(models.Model):
+    """A role for a person or a group, on everything, a host, a tag or one guest."""
+
+    class Where(models.TextChoices):
+        """What a grant covers."""
+
+        EVERYTHING = "everything", _("Everything")
+        HOST = "host", _("A host")
+        TAG = "tag", _("A tag")
+        GUEST = "guest", _("A virtual machine")
+
+    user = models.ForeignKey(User, null=True, blank=True, on_delete=models.CASCADE, related_name="grants")
+    group = models.ForeignKey(Group, null=True, blank=True, on_delete=models.CASCADE, related_name="grants")
+    role = models.SlugField(max_length=32)
+    """The slug of a built-in role or of one in the table of roles."""
+    place = models.CharField(max_length=16, choices=Where.choices, default=Where.EVERYTHING)
+    key = models.CharField(max_length=128, blank=True, default="")
+    """Host: its id. Tag: the tag. Guest: "<host id>/<uuid>". Everything: empty."""
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(max_length=150, blank=True, default="")
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["place", "key", "role"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=models.Q(user__isnull=False, group__isnull=True)
+                | models.Q(user__isnull=True, group__isnull=False),
+                name="a_grant_is_a_persons_or_a_groups",
+            ),
+            models.UniqueConstraint(
+                fields=["user", "role", "place", "key"],
+                condition=models.Q(user__isnull=False),
+                name="one_grant_a_person",
+            ),
+            models.UniqueConstraint(
+                fields=["group", "role", "place", "key"],
+                condition=models.Q(group__isnull=False),
+                name="one_grant_a_group",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} on {self.place} {self.key}".strip()
+
+
+class ApiToken(models.Model):
+    """A key for scripts. Only its hash is kept; its right is what both its owner and its own scope allow."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=64)
+    digest = models.CharField(max_length=64, unique=True)
+    """SHA-256 of the token, hexadecimal."""
+    hint = models.CharField(max_length=16)
+    """The token's first characters, by which people tell theirs apart."""
+    role = models.SlugField(max_length=32, blank=True, default="")
+    """Narrows to a role's permissions; empty: all that its owner has."""
+    place = models.CharField(max_length=16, choices=Grant.Where.choices, default=Grant.Where.EVERYTHING)
+    key = models.CharField(max_length=128, blank=True, default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    """Revoked tokens stay: jobs and the audit log name them."""
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    last_used_ip = models.CharField(max_length=64, blank=True, default="")
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.hint}…)"
+
+
+class Quota(models.Model):
+    """The most that a person, or all members of a group together, may own. None: no limit."""
+
+    user = models.OneToOneField(User, null=True, blank=True, on_delete=models.CASCADE, related_name="quota")
+    group = models.OneToOneField(Group, null=True, blank=True, on_delete=models.CASCADE, related_name="quota")
+    guests = models.PositiveIntegerField(null=True, blank=True)
+    vcpus = models.PositiveIntegerField(null=True, blank=True)
+    memory_kib = models.BigIntegerField(null=True, blank=True)
+    disk_bytes = models.BigIntegerField(null=True, blank=True)
+    """Virtual size of the disks."""
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=models.Q(user__isnull=False, group__isnull=True)
+                | models.Q(user__isnull=True, group__isnull=False),
+                name="a_quota_is_a_persons_or_a_groups",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.user or self.group)
 
 
 AUDIT_WORDS: dict[str, Any] = {

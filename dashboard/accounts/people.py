@@ -8,11 +8,13 @@ from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.sessions.models import Session
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from dashboard.accounts.access import forget
 from dashboard.accounts.audit import record
-from dashboard.accounts.models import User
+from dashboard.accounts.models import Grant, User
 from dashboard.accounts.permissions import ADMINISTRATOR
 from dashboard.accounts.signals import rights_changed
 from kvmweb.secrets import read_or_make
@@ -26,16 +28,19 @@ class LastAdministrator(ValueError):
 
 def administrators() -> int:
     """How many people may sign in as administrator."""
-    return User.objects.filter(role=ADMINISTRATOR, is_active=True).count()
+    everything = Grant.objects.filter(place=Grant.Where.EVERYTHING, role=ADMINISTRATOR)
+    own, groups = everything.values("user"), everything.values("group")
+    return User.objects.filter(Q(pk__in=own) | Q(groups__in=groups), is_active=True).distinct().count()
 
 
 def add_person(*, actor: User | None, username: str, password: str, role: str, source_ip: str = "") -> User:
     """Add a person who may sign in at once. Raises ValidationError for a weak password."""
-    person = User(username=username, role=role)
+    person = User(username=username)
     validate_password(password, person)
     person.set_password(password)
     with transaction.atomic():
         person.save()
+        set_role(person, role, by=actor.get_username() if actor else "")
         record(
             actor=actor,
             action="person.add",
@@ -50,12 +55,22 @@ def add_person(*, actor: User | None, username: str, password: str, role: str, s
     return person
 
 
+def set_role(person: User, role: str, *, by: str = "") -> None:
+    """Give the person this role on everything, in place of the one that they have there; "" takes it away."""
+    on_everything = Grant.objects.filter(user=person, place=Grant.Where.EVERYTHING)
+    on_everything.exclude(role=role).delete()
+    if role:
+        on_everything.get_or_create(role=role, defaults={"user": person, "created_by": by})
+    forget(person)
+
+
 def change_person(*, actor: User, person: User, role: str, is_active: bool, source_ip: str = "") -> None:
     """Set a person's role and whether they may sign in. A disabled person's sessions end at once."""
     with transaction.atomic():
         was = {"role": person.role, "is_active": person.is_active}
-        person.role, person.is_active = role, is_active
-        person.save(update_fields=["role", "is_active"])
+        person.is_active = is_active
+        person.save(update_fields=["is_active"])
+        set_role(person, role, by=actor.get_username())
         if not administrators():
             raise LastAdministrator
         record(

@@ -1,4 +1,4 @@
-"""Every permission there is, and the three built-in roles made of them."""
+"""Every permission there is, where it can be granted, and the three built-in roles made of them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,16 @@ PERMISSIONS: dict[str, Promise] = {
     "guest.watch": _("Watch the screen and serial line of virtual machines"),
     "storage.view": _("See storage pools and volumes"),
     "network.view": _("See virtual networks"),
-    "job.view": _("See everybody's jobs"),
-    "people.manage": _("Add people, set their role, end their sessions"),
+    "job.view": _("See everybody's jobs on what one may see"),
+    "people.manage": _("Add people, grant roles, set quotas, end sessions"),
+    "metrics.view": _("Read the figures for Prometheus"),
     "audit.view": _("Read the audit log"),
 }
+
+ON_GUESTS = frozenset(name for name in PERMISSIONS if name.startswith("guest.")) | {"job.view"}
+"""What a grant on a tag or a guest can give."""
+ON_HOSTS = frozenset(PERMISSIONS) - {"people.manage", "audit.view"}
+"""What a grant on a host can give: also what belongs to its guests, pools and networks."""
 
 VIEWER = "viewer"
 OPERATOR = "operator"

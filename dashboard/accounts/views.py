@@ -80,7 +80,7 @@ def person_add(request: HttpRequest) -> HttpResponse:
 def person(request: HttpRequest, pk: int) -> HttpResponse:
     """Change a person's role, or keep them from signing in."""
     someone = get_object_or_404(User, pk=pk)
-    form = PersonChangeForm(request.POST or None, instance=someone)
+    form = PersonChangeForm(request.POST or None, instance=someone, initial={"role": someone.role})
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         someone.refresh_from_db()

@@ -7,6 +7,8 @@ from typing import ClassVar
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from dashboard.accounts.access import Place
+
 
 class Transport(models.TextChoices):
     """How a host's libvirt is reached."""
@@ -70,6 +72,11 @@ class Host(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def place(self) -> Place:
+        """What rights on it are asked for."""
+        return Place(host=self.pk)
+
 
 class Guest(models.Model):
     """One virtual machine as its host's libvirt last told it."""
@@ -115,6 +122,11 @@ class Guest(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def place(self) -> Place:
+        """What rights on it are asked for."""
+        return Place(host=self.host_id, guest=str(self.uuid), tags=tuple(self.tags))
+
 
 class Pool(models.Model):
     """One storage pool."""
@@ -142,6 +154,11 @@ class Pool(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def place(self) -> Place:
+        """What rights on it are asked for."""
+        return Place(host=self.host_id)
 
     @property
     def used_fraction(self) -> float | None:
@@ -198,3 +215,8 @@ class Network(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def place(self) -> Place:
+        """What rights on it are asked for."""
+        return Place(host=self.host_id)

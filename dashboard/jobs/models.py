@@ -9,7 +9,9 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from dashboard.inventory.models import Host
+from dashboard.accounts.access import Place
+from dashboard.accounts.models import ApiToken
+from dashboard.inventory.models import Guest, Host
 
 
 class Job(models.Model):
@@ -30,6 +32,8 @@ class Job(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     idempotency_key = models.CharField(max_length=128, null=True, blank=True)  # noqa: DJ001 - unique where given
+    parent = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="children")
+    """The job for many objects that this one belongs to."""
     operation = models.CharField(max_length=64)
     queue = models.CharField(max_length=16, default="actions")
     host = models.ForeignKey(Host, null=True, on_delete=models.SET_NULL, related_name="jobs")
@@ -80,6 +84,8 @@ class Job(models.Model):
 
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="jobs")
     created_by_name = models.CharField(max_length=150, blank=True, default="")
+    token = models.ForeignKey(ApiToken, null=True, on_delete=models.SET_NULL, related_name="+")
+    """The token with which it was asked for: its scope narrows what the job may do, too."""
     source_ip = models.CharField(max_length=64, blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
     started_at = models.DateTimeField(null=True)
@@ -105,6 +111,35 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"{self.operation} {self.object_name}".strip()
+
+    @property
+    def place(self) -> Place:
+        """What rights on it are asked for: those on the object that it changes."""
+        if self.object_kind != "guest" or self.host_id is None:
+            return Place(host=self.host_id)
+        found = Guest.objects.filter(host_id=self.host_id, uuid=self.object_key).values_list("tags", flat=True).first()
+        return Place(host=self.host_id, guest=self.object_key, tags=tuple(found or ()))
+
+
+class Ownership(models.Model):
+    """Whose quota a guest counts against: whoever made it. Reserved with the job that makes it, before any side effect."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="owned")
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="+")
+    uuid = models.UUIDField()
+    job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL, related_name="reserved")
+    """The job that makes it; while it is active this is a reservation."""
+    vcpus = models.PositiveIntegerField(default=0)
+    memory_kib = models.BigIntegerField(default=0)
+    disk_bytes = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["host", "uuid"], name="one_owner_per_guest")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.uuid} of {self.user_id}"
 
 
 class JobLine(models.Model):

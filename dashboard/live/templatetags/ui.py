@@ -14,7 +14,9 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from dashboard.accounts.access import can
+from dashboard.accounts.access import can, can_somewhere
+from dashboard.accounts.models import Role
+from dashboard.accounts.permissions import ROLE_LABELS
 from dashboard.jobs.operation import OPERATIONS
 from dashboard.live import formats
 
@@ -136,8 +138,19 @@ def nav_link(context: dict[str, Any], name: str, label: str, icon_name: str) -> 
 
 @register.simple_tag(takes_context=True)
 def may(context: dict[str, Any], permission: str, target: Any = None) -> bool:
-    """Whether the signed-in person has a permission (on an object): `{% may "guest.power" guest as ok %}`."""
-    return can(context["request"].user, permission, target)
+    """Whether the signed-in person has a permission on an object, else on anything: `{% may "guest.power" guest as ok %}`."""
+    user = context["request"].user
+    return can_somewhere(user, permission) if target is None else can(user, permission, target)
+
+
+@register.simple_tag
+def role_name(slug: str) -> str:
+    """A role as people read it; "–" for none."""
+    if not slug:
+        return formats.DASH
+    if slug in ROLE_LABELS:
+        return str(ROLE_LABELS[slug])
+    return Role.objects.filter(slug=slug).values_list("name", flat=True).first() or slug
 
 
 def _target_attributes(target: Any) -> dict[str, Any]:

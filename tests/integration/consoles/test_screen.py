@@ -14,6 +14,7 @@ from django.utils import timezone
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 
+from dashboard.accounts.people import set_role
 from dashboard.consoles import tickets
 from dashboard.inventory.models import Guest
 from tests.integration.consoles.conftest import House, Session
@@ -182,8 +183,7 @@ def disabled(house: House, session: Session, screen: Screen) -> None:
 
 
 def demoted(house: House, session: Session, screen: Screen) -> None:
-    session.user.role = "viewer"
-    session.user.save()
+    set_role(session.user, "viewer")
 
 
 def password_changed(house: House, session: Session, screen: Screen) -> None:

@@ -11,6 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 
+from dashboard.accounts.people import set_role
 from dashboard.inventory.models import Guest
 from tests.integration.consoles.conftest import House, Session
 from tests.lab.guests import LabGuest
@@ -201,8 +202,7 @@ def disabled(session: Session) -> None:
 
 
 def demoted(session: Session) -> None:
-    session.user.role = "viewer"
-    session.user.save()
+    set_role(session.user, "viewer")
 
 
 @pytest.mark.parametrize(

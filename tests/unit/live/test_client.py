@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dashboard.accounts.access import Scope
+from dashboard.accounts.access import Rights, Scope
 from dashboard.live.client import QUEUE, TRY_AGAIN, Client
 
-NOBODY = Scope(user_id=1, permissions=frozenset())
+NOBODY = Scope(user_id=1, rights=Rights())
 
 
 def drained(client: Client) -> list[str]:

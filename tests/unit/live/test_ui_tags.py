@@ -16,8 +16,9 @@ from django.template import Context, Template
 from django.test import RequestFactory
 from django.utils import timezone
 
+from dashboard.accounts.access import Rights
 from dashboard.accounts.models import User
-from dashboard.accounts.permissions import ADMINISTRATOR, VIEWER
+from dashboard.accounts.permissions import ADMINISTRATOR, ROLES, VIEWER
 from dashboard.inventory.models import Guest, Host
 from dashboard.jobs.operation import OPERATIONS, NoParams, Operation
 from dashboard.live.templatetags import assets
@@ -34,7 +35,9 @@ def plain_static(settings: Any) -> None:
 
 def request_of(role: str | None) -> HttpRequest:
     request = RequestFactory().get("/")
-    request.user = AnonymousUser() if role is None else User(pk=1, username="alice", role=role)
+    request.user = AnonymousUser() if role is None else User(pk=1, username="alice")
+    if role is not None:
+        request.user.__dict__ |= {"role": role, "_rights": Rights(everywhere=ROLES[role])}
     return request
 
 
