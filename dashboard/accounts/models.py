@@ -31,6 +31,8 @@ class User(AbstractUser):
     language = models.CharField(max_length=16, blank=True, default="")
     theme = models.CharField(max_length=8, blank=True, default="")
     """"light", "dark" or "" for the browser's own."""
+    second_factor = models.BooleanField(default=False, editable=False)
+    """Whether this person has an authenticator app or a passkey; kept by `dashboard.accounts.signals`."""
 
     objects: ClassVar[UserManager[User]] = People()
 
@@ -135,6 +137,47 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.hint}…)"
+
+
+class SignIn(models.Model):
+    """One sign-in from one browser. It stays for a while after its session ended: it tells which addresses are known."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sign_ins")
+    session_key = models.CharField(max_length=40, db_index=True)
+    ip = models.CharField(max_length=64, blank=True)
+    user_agent = models.CharField(max_length=255, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_seen_at = models.DateTimeField(db_index=True)
+    """The last request or sign of life, to the minute."""
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-last_seen_at"]
+
+    def __str__(self) -> str:
+        return f"{self.user} from {self.ip}"
+
+
+class PasswordLink(models.Model):
+    """A one-time link by which a person sets a password that nobody else ever knew. Only its hash is kept."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"for {self.user}"
+
+
+class Counted(models.Model):
+    """What sign-in counts and remembers for a while: failures, codes that were used. See `dashboard.accounts.counting`."""
+
+    key = models.CharField(max_length=250, primary_key=True)
+    value = models.JSONField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.key
 
 
 class Quota(models.Model):
