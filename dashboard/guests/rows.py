@@ -115,6 +115,7 @@ def labels() -> dict[str, str]:
         "copy": _("Copy address"),
         "more": _("More"),
         "operations": _("Operations"),
+        "select": _("Select"),
     }
 
 

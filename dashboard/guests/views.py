@@ -17,7 +17,7 @@ from dashboard.accounts.access import can
 from dashboard.accounts.decorators import need
 from dashboard.accounts.models import User
 from dashboard.consoles.csp import terminal_page
-from dashboard.guests import actions, detail, queries, rows
+from dashboard.guests import actions, detail, many, queries, rows
 from dashboard.guests.forms import NotesForm
 from dashboard.guests.models import GuestNotes
 from dashboard.guests.words import for_scripts
@@ -49,6 +49,7 @@ def guest_list(request: HttpRequest) -> HttpResponse:
         "pages": actions.page_links(filters, page),
         "may_power": can(user, "guest.power"),
         "may_create": can(user, "guest.create"),
+        "may_many": many.may(user),
         "blank": actions.blank_row(),
     }
     return render(request, "guests/list.html", context)

@@ -36,10 +36,11 @@ class Job(models.Model):
     """The job for many objects that this one belongs to."""
     operation = models.CharField(max_length=64)
     queue = models.CharField(max_length=16, default="actions")
+    """Whose hands run it: "actions", "slow", or "many" for the children of a parent, which itself has none ("")."""
     host = models.ForeignKey(Host, null=True, on_delete=models.SET_NULL, related_name="jobs")
     host_name = models.CharField(max_length=63, blank=True, default="")
     object_kind = models.CharField(max_length=16, blank=True, default="")
-    """"guest", "host", "pool", "network" or ""."""
+    """"guest", "host", "pool", "network", "" or, for the parent of many jobs, "guests"."""
     object_key = models.CharField(max_length=128, blank=True, default="")
     """A guest's, pool's or network's UUID; a host's id."""
     object_name = models.CharField(max_length=255, blank=True, default="")
@@ -95,6 +96,12 @@ class Job(models.Model):
         ordering: ClassVar[list[str]] = ["-created_at"]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["object_key", "-created_at"], name="jobs_of_an_object"),
+            models.Index(fields=["parent", "state"], name="children_by_state"),
+            models.Index(
+                fields=["host", "parent", "created_at"],
+                condition=models.Q(queue="many", state="queued"),
+                name="children_that_wait",
+            ),
         ]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(

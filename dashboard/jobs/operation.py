@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -45,6 +45,23 @@ class Step:
     """Seconds after which `do` or `undo` counts as hung: its thread is given up and the job undone without it."""
 
 
+@dataclass(frozen=True)
+class Need:
+    """What an operation takes of quotas: all that a new guest has, or what is added to one that is there.
+
+    A new guest (`guests=1`) counts against who asks for it, and its UUID is `plan["uuid"]`; a change counts against the
+    owner of the target. What is negative is given back when the job succeeds; `guests=-1`: the guest goes.
+    """
+
+    guests: int = 0
+    vcpus: int = 0
+    memory_kib: int = 0
+    disk_bytes: int = 0
+    """Virtual size of disks that kvmweb makes."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Which parameter says so, beside which a refusal is shown: {"memory_kib": "memory_mib"}."""
+
+
 def _nothing(target: Any, params: Any) -> dict[str, Any]:
     return {}
 
@@ -53,8 +70,28 @@ def _no_errors(user: Any, target: Any, params: Any) -> dict[str, list[Text]]:
     return {}
 
 
+def _no_need(user: Any, target: Any, params: Any) -> Need | None:
+    return None
+
+
 def _never(target: Any, params: Any) -> Text | None:
     return None
+
+
+def _the_same(target: Any, params: Any) -> dict[str, Any]:
+    return dict(params.model_dump(mode="json"))
+
+
+@dataclass(frozen=True)
+class Many:
+    """How an operation is done to many targets at once: one parent job, an ordinary job for each of them."""
+
+    params: type[Params] | None = None
+    """What is asked once for all of them; None: the operation's own parameters. Fields with a title are in the dialog."""
+    each: Callable[[Any, Any], dict[str, Any]] = _the_same
+    """(target, parameters for all) → the operation's parameters for this target."""
+    typed: bool = False
+    """The number of targets must be typed to confirm: what is lost cannot be got back."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +114,8 @@ class Operation:
     """(user, target, params) → errors by field that need the database ({"name": ["…"]}); used by forms as one types and by submit."""
     plan: Callable[[Any, Any], dict[str, Any]] = _nothing
     """(target, params) → names fixed before the first side effect (UUIDs, MACs, volume names). JSON-able."""
+    reserve: Callable[[User, Any, Any], Need | None] = _no_need
+    """(user, target, params) → what it takes of quotas; held from the moment the job is made (`dashboard.jobs.quotas`)."""
     locks: bool = True
     """One active locking job per target. False for what changes nothing or may run beside others (key combinations)."""
     lock_for: Callable[[Any, Any], str] | None = None
@@ -88,6 +127,8 @@ class Operation:
     """May be submitted although the host is not live (checking and removing a host)."""
     quiet: bool = False
     """Leaves an audit entry but opens no drawer and shows no toast (key combinations, screenshots)."""
+    many: Many | None = None
+    """Set where it makes sense for many targets at once: then the list and the API offer that by themselves."""
     confirm: Text = ""
     """What will be lost, asked before; "" asks nothing. Pages may say it more exactly."""
     icon: str = ""

@@ -122,6 +122,13 @@ def set_tags(conn: Any, uuid: str, tags: Iterable[str]) -> None:
 
 
 @virt_errors()
+def tags_of(conn: Any, uuid: str) -> tuple[str, ...]:
+    """The tags as they are on the host now. libvirt: metadata ELEMENT."""
+    domain = conn.lookupByUUIDString(uuid)
+    return ours(_metadata(domain, _everywhere(domain)), "tag")
+
+
+@virt_errors()
 def job_of(conn: Any, uuid: str) -> str:
     """The id of kvmweb's job that made the guest, "" if none did: undo takes back only its own."""
     domain = conn.lookupByUUIDString(uuid)

@@ -78,6 +78,7 @@ GOLDEN = {
     "guest.reset": "oa",
     "guest.restore": "oa",
     "guest.resume": "oa",
+    "guest.retag": "oa",
     "guest.save": "oa",
     "guest.send_keys": "oa",
     "guest.shutdown": "oa",

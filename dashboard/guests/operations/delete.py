@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
+from pydantic import Field
 
 from dashboard.guests.disks import disks_of
 from dashboard.guests.operations.common import NEEDS_OFF, by_state, first_of, persistent_only, virsh, virsh_word
 from dashboard.inventory.models import Guest, Volume
 from dashboard.jobs.errors import Failed
-from dashboard.jobs.operation import Operation, Params, Step, Text, register
+from dashboard.jobs.operation import Many, Operation, Params, Step, Text, register
 from dashboard.virt import change, power, storage
 from dashboard.virt.errors import VirtError
 from dashboard.virt.facts import GuestState
@@ -26,6 +27,27 @@ class DeleteParams(Params):
 
     name: str
     volumes: tuple[str, ...] = ()
+
+
+class DeleteManyParams(Params):
+    """What becomes of the disks of many; nothing but the machines is deleted unless it is said."""
+
+    disks: Literal["keep", "own"] = Field(
+        default="keep",
+        title=gettext_noop("Their disks"),
+        json_schema_extra={
+            "x-labels": {
+                "keep": gettext_noop("Keep all disks"),
+                "own": gettext_noop("Delete the disks that only the machine itself uses"),
+            }
+        },
+    )
+
+
+def _each(guest: Guest, params: DeleteManyParams) -> dict[str, Any]:
+    """For one of many: its name, whose stead the number takes that was typed, and the disks that no other guest uses."""
+    own = [disk.path for disk in disks_of(guest) if not disk.stays] if params.disks == "own" else []
+    return {"name": guest.name.strip(), "volumes": own}
 
 
 def _check(user: User, guest: Guest, params: DeleteParams) -> dict[str, list[Text]]:
@@ -121,6 +143,7 @@ register(
         permission="guest.delete",
         target="guest",
         params=DeleteParams,
+        many=Many(DeleteManyParams, _each, typed=True),
         refuse=first_of(by_state(NEEDS_OFF), persistent_only),
         check=_check,
         plan=_plan,

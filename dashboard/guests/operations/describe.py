@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 from lxml import etree
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field, model_validator
 
 from dashboard.guests.operations.common import (
     NEEDS_OFF,
@@ -20,7 +21,7 @@ from dashboard.guests.operations.common import (
     virsh_word,
 )
 from dashboard.inventory.models import Guest
-from dashboard.jobs.operation import Operation, Params, Step, Text, register
+from dashboard.jobs.operation import Many, Operation, Params, Step, Text, register
 from dashboard.virt import change
 from dashboard.virt.xml.domain import KVMWEB, Domain, fill
 from dashboard.virt.xml.parse import to_text
@@ -80,10 +81,35 @@ class TagsParams(Params):
     tags: GoodTags = ()
 
 
+class RetagParams(Params):
+    """Tags that the guest shall have besides its own, and tags that it shall lose."""
+
+    add: GoodTags = Field(default=(), title=gettext_noop("Add these tags"))
+    remove: GoodTags = Field(default=(), title=gettext_noop("Remove these tags"))
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.add and not self.remove:
+            raise ValueError(_("Name a tag to add or to remove."))
+        if both := set(self.add) & set(self.remove):
+            raise ValueError(_("%(tag)s cannot be added and removed at once.") % {"tag": min(both)})
+        return self
+
+    def of(self, tags: Iterable[str]) -> tuple[str, ...]:
+        """What becomes of these tags."""
+        return tuple(dict.fromkeys([*(tag for tag in tags if tag not in self.remove), *self.add]))
+
+
 class AutostartParams(Params):
     """Whether it starts with its host."""
 
     enabled: bool
+
+
+class AutostartManyParams(Params):
+    """The same for many, with the usual answer."""
+
+    enabled: bool = Field(default=True, title=gettext_noop("Start with the host"))
 
 
 def name_taken(host_id: int, name: str) -> Text | None:
@@ -120,6 +146,20 @@ def _set_tags(context: Context) -> None:
     context.ask("guest", context.uuid)
 
 
+def _retag(context: Context) -> None:
+    tags = change.tags_of(context.conn, context.uuid)
+    change.set_tags(context.conn, context.uuid, context.params.of(tags))
+    context.ask("guest", context.uuid)
+
+
+def _check_retag(user: User, guest: Guest, params: RetagParams) -> dict[str, list[Text]]:
+    try:
+        valid_tags(params.of(guest.tags))
+    except ValueError:
+        return {"add": [TAGS_RULE]}
+    return {}
+
+
 def _set_autostart(context: Context) -> None:
     change.set_autostart(context.conn, context.uuid, context.params.enabled)
     context.ask("guest", context.uuid)  # libvirt tells nobody of this change
@@ -144,6 +184,10 @@ def _tags_line(guest: Guest, params: TagsParams) -> str:
     etree.cleanup_namespaces(root)
     what = ["--set", to_text(root)] if len(root) else ["--remove"]
     return virsh("metadata", virsh_word(guest), *_where(guest), KVMWEB, "--key", "kvmweb", *what)
+
+
+def _retag_line(guest: Guest, params: RetagParams) -> str:
+    return _tags_line(guest, TagsParams(tags=params.of(guest.tags)))
 
 
 def _register(
@@ -199,6 +243,16 @@ _register(
     "tag",
 )
 _register(
+    "guest.retag",
+    _("Add or remove tags"),
+    Step("tags", _("Change its tags"), _retag),
+    RetagParams,
+    _retag_line,
+    "tag",
+    check=_check_retag,
+    many=Many(),
+)
+_register(
     "guest.autostart",
     _("Start with the host"),
     Step("autostart", _("Change whether it starts with its host"), _set_autostart),
@@ -206,4 +260,5 @@ _register(
     _autostart_line,
     "sun",
     refuse=persistent_only,
+    many=Many(AutostartManyParams),
 )

@@ -17,7 +17,7 @@ from dashboard.guests.operations.common import (
 from dashboard.inventory.credentials import spec_for
 from dashboard.inventory.models import Guest
 from dashboard.jobs.errors import Cancelled
-from dashboard.jobs.operation import Operation, Step, Text, register
+from dashboard.jobs.operation import Many, Operation, Step, Text, register
 from dashboard.virt import pool, power
 from dashboard.virt.errors import VirtError
 from dashboard.virt.facts import GuestState
@@ -102,6 +102,7 @@ register(
         label=_("Save to disk"),
         permission="guest.power",
         target="guest",
+        many=Many(),
         refuse=first_of(
             by_state(
                 {
@@ -127,6 +128,7 @@ register(
         label=_("Restore"),
         permission="guest.power",
         target="guest",
+        many=Many(),
         refuse=_refuse_restore,
         steps=[Step("restore", _("Read its memory from disk and let it run on"), _restore, deadline=SAVE_SECONDS)],
         virsh=virsh_on_guest("start"),
@@ -141,6 +143,7 @@ register(
         label=_("Discard saved state"),
         permission="guest.power",
         target="guest",
+        many=Many(),
         refuse=_refuse_discard,
         steps=[Step("discard", _("Delete the saved memory"), _discard)],
         virsh=virsh_on_guest("managedsave-remove"),

@@ -22,7 +22,7 @@ from dashboard.guests.operations.common import (
 )
 from dashboard.inventory.models import Guest
 from dashboard.jobs.errors import Failed
-from dashboard.jobs.operation import NoParams, Operation, Params, Step, Text, register
+from dashboard.jobs.operation import Many, NoParams, Operation, Params, Step, Text, register
 from dashboard.virt import power
 from dashboard.virt.errors import VirtError
 from dashboard.virt.facts import GuestState
@@ -41,14 +41,14 @@ STILL_RUNNING = gettext_noop(
 class StartParams(Params):
     """How to start."""
 
-    paused: bool = Field(default=False, title="Start with its CPUs stopped")
+    paused: bool = Field(default=False, title=gettext_noop("Start with its CPUs stopped"))
 
 
 class ShutdownParams(Params):
     """How to ask the guest to stop, and how long to wait for it."""
 
     mode: Literal["auto", "acpi", "agent"] = "auto"
-    deadline: int = Field(default=SHUTDOWN_DEADLINE, ge=5, le=3600, title="Seconds to wait")
+    deadline: int = Field(default=SHUTDOWN_DEADLINE, ge=5, le=3600, title=gettext_noop("Seconds to wait"))
 
 
 def _refuse_start(guest: Guest, params: StartParams | None) -> Text | None:
@@ -140,6 +140,7 @@ register(
         label=_("Start"),
         permission="guest.power",
         target="guest",
+        many=Many(),
         params=StartParams,
         refuse=_refuse_start,
         steps=[Step("start", _("Start the machine"), _start)],
@@ -154,6 +155,7 @@ register(
         label=_("Shut down"),
         permission="guest.power",
         target="guest",
+        many=Many(),
         params=ShutdownParams,
         refuse=_refuse_shutdown,
         steps=[
@@ -174,6 +176,7 @@ register(
         label=_("Reboot"),
         permission="guest.power",
         target="guest",
+        many=Many(),
         refuse=by_state(NEEDS_RUNNING),
         steps=[Step("reboot", _("Ask the guest to reboot"), _reboot)],
         virsh=virsh_on_guest("reboot"),
@@ -187,6 +190,7 @@ register(
         label=_("Reset"),
         permission="guest.power",
         target="guest",
+        many=Many(),
         refuse=by_state({state: why for state, why in NEEDS_RUNNING.items() if state not in {"paused", "suspended"}}),
         steps=[Step("reset", _("Press the reset button"), _reset)],
         virsh=virsh_on_guest("reset"),
@@ -202,6 +206,7 @@ register(
         label=_("Force off"),
         permission="guest.power",
         target="guest",
+        many=Many(),
         refuse=by_state(NEEDS_ACTIVE),
         steps=[Step("off", _("Cut the power"), lambda context: power.destroy(context.conn, context.uuid))],
         virsh=virsh_on_guest("destroy"),
@@ -219,6 +224,7 @@ register(
         label=_("Pause"),
         permission="guest.power",
         target="guest",
+        many=Many(),
         refuse=by_state({**NEEDS_RUNNING, "paused": _("It is paused already.")}),
         steps=[Step("pause", _("Stop its CPUs"), lambda context: power.suspend(context.conn, context.uuid))],
         virsh=virsh_on_guest("suspend"),
@@ -232,6 +238,7 @@ register(
         label=_("Resume"),
         permission="guest.power",
         target="guest",
+        many=Many(),
         refuse=by_state(NEEDS_PAUSED),
         steps=[Step("resume", _("Let its CPUs run on"), lambda context: power.resume(context.conn, context.uuid))],
         virsh=_resume_line,

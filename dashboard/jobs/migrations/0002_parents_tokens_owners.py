@@ -59,4 +59,16 @@ class Migration(migrations.Migration):
                 "constraints": [models.UniqueConstraint(fields=("host", "uuid"), name="one_owner_per_guest")],
             },
         ),
+        migrations.AddIndex(
+            model_name="job",
+            index=models.Index(fields=["parent", "state"], name="children_by_state"),
+        ),
+        migrations.AddIndex(
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("queue", "many"), ("state", "queued")),
+                fields=["host", "parent", "created_at"],
+                name="children_that_wait",
+            ),
+        ),
     ]
