@@ -59,7 +59,16 @@ declare(
     "Folder of the database, sockets, secrets and logs. A relative path is below the checkout.",
 )
 declare(
-    "KVMWEB_DATABASE_URL", "", "secret", "postgresql://user:password@host:port/name. Empty: SQLite in the state folder."
+    "KVMWEB_DATABASE_URL",
+    "",
+    "secret",
+    "postgresql://user:password@host:port/name, or postgresql://user@/name?host=/run/postgresql for a UNIX socket. Empty: SQLite in the state folder.",
+)
+declare(
+    "KVMWEB_DATABASE_CONNECTIONS",
+    "24",
+    "int",
+    "Connections to PostgreSQL that one process (web, worker, monitor) opens at most.",
 )
 declare(
     "KVMWEB_REDIS_URL",

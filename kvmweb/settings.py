@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from cryptography.fernet import Fernet
 from csp.constants import NONCE, NONE, SELF
@@ -113,15 +113,28 @@ def _database() -> dict[str, Any]:
     parts = urlsplit(url)
     if parts.scheme not in ("postgres", "postgresql"):
         raise env.SettingError("KVMWEB_DATABASE_URL: only postgresql:// addresses are understood")
+    query = dict(parse_qsl(parts.query))  # as libpq reads it: host=/folder/of/a/socket, sslmode=verify-full, …
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
-        "HOST": unquote(parts.hostname or ""),
-        "PORT": str(parts.port or ""),
-        "CONN_MAX_AGE": 60,
+        "HOST": query.pop("host", "") or unquote(parts.hostname or ""),
+        "PORT": query.pop("port", "") or str(parts.port or ""),
+        # Each request and each look of a long-lived thread borrows one for as long as it takes: two hundred hosts'
+        # threads need a handful. One that the server has closed meanwhile is found out and replaced.
+        "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "connect_timeout": 5,
+            "pool": {
+                "min_size": 1,
+                "max_size": max(2, env.integer("KVMWEB_DATABASE_CONNECTIONS")),
+                "timeout": 10,
+                "max_idle": 60,
+            },
+            **query,
+        },
     }
 
 

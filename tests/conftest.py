@@ -10,6 +10,8 @@ from pathlib import Path
 
 import django
 
+from tests.lab import database
+
 STATE = Path(tempfile.mkdtemp(prefix="kvmweb-test-"))
 (STATE / "run").mkdir()
 _PID = os.getpid()
@@ -22,6 +24,7 @@ def _forget_state() -> None:
 
 atexit.register(_forget_state)
 
+_kind = os.environ.get("KVMWEB_TEST_DATABASE", "")
 for _name in [name for name in os.environ if name.startswith("KVMWEB_")]:
     del os.environ[_name]  # a developer's own installation must not leak into a test, nor a test into it
 os.environ |= {
@@ -29,6 +32,8 @@ os.environ |= {
     "KVMWEB_STATE_DIR": str(STATE),
     "KVMWEB_REDIS_URL": f"unix://{STATE}/run/redis.sock",
     "KVMWEB_LOCAL_HOST": "0",
+    "KVMWEB_DATABASE_URL": database.begin(_kind),
+    "KVMWEB_TEST_DATABASE": _kind,
 }
 os.environ.pop("LIBVIRT_DEFAULT_URI", None)
 

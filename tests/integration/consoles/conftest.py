@@ -20,14 +20,14 @@ from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.management import call_command
-from django.db import connections
 from websockets.sync.client import ClientConnection, unix_connect
 
 from dashboard.accounts.models import User
 from dashboard.consoles import tickets
 from dashboard.inventory.credentials import store_secrets
 from dashboard.inventory.models import Guest, Host
-from tests.lab import guests
+from tests.lab import database, guests
+from tests.lab.database import Database
 from tests.lab.guests import LabGuest
 from tests.lab.hosts import LabHost, wait_for
 from tests.lab.redis import RedisServer
@@ -58,8 +58,8 @@ class Session:
 class House:
     """Processes and people; `open` is what a browser does."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, own: Database) -> None:
+        self.folder, self.database = folder, own
         self.run = folder / "run"
         self.issued: list[str] = []
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -80,6 +80,7 @@ class House:
         }[name]  # fmt: skip
         env = {
             **os.environ,
+            **self.database.env,
             "DJANGO_SETTINGS_MODULE": "kvmweb.settings_consoles",
             "KVMWEB_STATE_DIR": str(self.folder),
             "KVMWEB_ENCRYPTION_KEYS": ",".join(settings.ENCRYPTION_KEYS),
@@ -189,24 +190,6 @@ class House:
         return self.connect(self.ticket(guest, kind, session, **changes), kind, session=session)
 
 
-class database:
-    """Point Django's default database at a file, in this process (all threads)."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def __enter__(self) -> None:
-        self.was = connections["default"]
-        self.name = connections.settings["default"]["NAME"]
-        connections.settings["default"]["NAME"] = str(self.file)
-        connections["default"] = connections.create_connection("default")
-
-    def __exit__(self, *_exc: object) -> None:
-        connections["default"].close()
-        connections.settings["default"]["NAME"] = self.name
-        connections["default"] = self.was
-
-
 @pytest.fixture(scope="module")
 def house(
     tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer, django_db_blocker: Any
@@ -216,13 +199,15 @@ def house(
     (folder / "run").mkdir()
     with redis_server.client() as client:
         client.flushall()
-    with django_db_blocker.unblock(), database(folder / "kvmweb.sqlite3"):
+    own = database.fresh(folder)
+    with django_db_blocker.unblock(), own.as_default():
         call_command("migrate", verbosity=0)
-        made = House(folder)
+        made = House(folder, own)
         try:
             yield made
         finally:
             made.stop()
+    own.forget()
 
 
 @pytest.fixture(scope="module")

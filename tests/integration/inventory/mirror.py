@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,31 +20,17 @@ django.setup()  # a conftest named on the command line is read before pytest-dja
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
-from django.db import connections
 from websockets.sync.client import ClientConnection, unix_connect
 
 from dashboard.accounts.models import User
 from dashboard.inventory import bus, credentials
 from dashboard.inventory.models import Guest, Host
+from tests.lab.database import Database
 from tests.lab.hosts import LabHost
 from tests.lab.redis import RedisServer
 
 ROOT = Path(__file__).resolve().parents[3]
 ORIGIN = "http://127.0.0.1:8000"
-
-
-@contextmanager
-def database(file: Path) -> Iterator[None]:
-    """Point Django's default database at a file, in this process."""
-    was, name = connections["default"], connections.settings["default"]["NAME"]
-    connections.settings["default"]["NAME"] = str(file)
-    connections["default"] = connections.create_connection("default")
-    try:
-        yield
-    finally:
-        connections["default"].close()
-        connections.settings["default"]["NAME"] = name
-        connections["default"] = was
 
 
 class Page:
@@ -93,9 +79,9 @@ class Page:
 class Mirror:
     """One installation: its database, its processes, its people."""
 
-    def __init__(self, folder: Path, redis: RedisServer) -> None:
-        self.folder, self.redis = folder, redis
-        self.state = folder / "state"
+    def __init__(self, state: Path, database: Database, redis: RedisServer) -> None:
+        self.state, self.database, self.redis = state, database, redis
+        self.folder = state.parent
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.pages = ExitStack()
 
@@ -114,7 +100,7 @@ class Mirror:
                 cwd=ROOT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **fixed, **env},
+                env={**os.environ, **self.database.env, **fixed, **env},
             )
         return self.processes[name]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -202,13 +201,10 @@ def test_a_locked_database_is_waited_out(mirror: Mirror, lab_host: LabHost, make
     monitor = mirror.monitor()
     mirror.live(mirror.add(lab_host))
     page = mirror.open()
-    with sqlite3.connect(mirror.state / "kvmweb.sqlite3", isolation_level=None) as lock:
-        lock.execute("BEGIN IMMEDIATE")
+    with mirror.database.locked():
         guest.virsh("suspend")
         page.hears_nothing_about("patient", 22)
         assert mirror.beats()
-        lock.execute("ROLLBACK")
-    lock.close()
     page.hears_guest("patient", state="paused", seconds=25)
     assert monitor.poll() is None
 

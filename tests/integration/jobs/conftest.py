@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import django
 import pytest
@@ -18,12 +17,13 @@ import pytest
 django.setup()  # a conftest named on the command line is read before pytest-django has done so
 
 from django.core.management import call_command
-from django.db import connections
 
 from dashboard.accounts.models import AuditEntry, User
 from dashboard.jobs import service
 from dashboard.jobs.models import Job
 from tests.integration.jobs import operations
+from tests.lab import database
+from tests.lab.database import Database
 from tests.lab.redis import RedisServer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -123,66 +123,32 @@ class Plant:
             worker.wait()
 
 
-class database:
-    """Make Django's default database another one, in this process (all threads)."""
-
-    def __init__(self, wanted: dict[str, Any]) -> None:
-        self.wanted = wanted
-
-    def __enter__(self) -> None:
-        self.was, self.settings = connections["default"], connections.settings["default"]
-        connections.settings["default"] = {**self.settings, **self.wanted}
-        connections["default"] = connections.create_connection("default")
-
-    def __exit__(self, *_exc: object) -> None:
-        connections["default"].close()
-        connections.settings["default"] = self.settings
-        connections["default"] = self.was
-
-
 @pytest.fixture(scope="session")
-def _database(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> dict[str, Any]:
-    """A migrated database: a file, or the empty PostgreSQL database of the environment's TEST_POSTGRES_URL."""
-    if url := os.environ.get("TEST_POSTGRES_URL"):
-        parts = urlsplit(url)
-        wanted = {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": parts.path.lstrip("/"),
-            "HOST": parts.hostname,
-            "PORT": str(parts.port or ""),
-            "USER": parts.username,
-            "PASSWORD": parts.password or "",
-            "OPTIONS": {},
-        }
-    else:
-        wanted = {"NAME": str(tmp_path_factory.mktemp("jobs") / "empty.sqlite3")}
-    with django_db_blocker.unblock(), database(wanted):
+def _migrated(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Database:
+    """An empty, migrated database, copied for each test."""
+    made = database.fresh(tmp_path_factory.mktemp("jobs"))
+    with django_db_blocker.unblock(), made.as_default():
         call_command("migrate", verbosity=0)
-    return wanted
+    return made
 
 
 @pytest.fixture
 def plant(
     tmp_path: Path,
-    _database: dict[str, Any],
+    _migrated: Database,
     redis_server: RedisServer,
     django_db_blocker: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Plant]:
     """The plant, without a worker yet."""
     state = tmp_path / "state"
-    state.mkdir()
+    own = database.fresh(state, _migrated)
     monkeypatch.setenv("KVMWEB_STATE_DIR", str(state))
-    wanted = _database
-    if url := os.environ.get("TEST_POSTGRES_URL"):
-        monkeypatch.setenv("KVMWEB_DATABASE_URL", url)
-    else:
-        wanted = {"NAME": str(state / "kvmweb.sqlite3")}
-        (state / "kvmweb.sqlite3").write_bytes(Path(_database["NAME"]).read_bytes())
+    for name, value in own.env.items():
+        monkeypatch.setenv(name, value)
     with redis_server.client() as client:
         client.flushall()
-    with django_db_blocker.unblock(), database(wanted):
-        call_command("flush", interactive=False, verbosity=0)
+    with django_db_blocker.unblock(), own.as_default():
         made = Plant(tmp_path, redis_server)
         try:
             yield made
@@ -190,6 +156,7 @@ def plant(
             made.stop()
             if redis_server.process is None:
                 redis_server.start()
+    own.forget()
 
 
 __all__ = ["operations"]

@@ -154,7 +154,7 @@ def test_the_audit_log_only_grows() -> None:
     person("anna", ADMINISTRATOR)
     entry = AuditEntry.objects.get(action="person.add")
     entry.result = "changed"
-    with pytest.raises(Exception, match="UNIQUE"):
+    with pytest.raises(Exception, match="(?i)unique"):
         entry.save()
 
 
