@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from django.db.models import Q
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from dashboard.accounts.permissions import ON_GUESTS, ON_HOSTS, PERMISSIONS, ROLES
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
-    from dashboard.accounts.models import Grant, User
+    from dashboard.accounts.models import ApiToken, Grant, User
 
 Held = frozenset[str]
 NOTHING: Held = frozenset()
@@ -66,6 +68,14 @@ class Rights:
         parts = (self.hosts, self.tags, self.guests)
         return permission in self.everywhere or any(permission in held for part in parts for held in part.values())
 
+    def sees_on(self, host: int, tags_there: Collection[str]) -> bool:
+        """Whether some guest of that host may be seen, if its guests together have these tags (in lower case)."""
+        if self.allow("guest.view", Place(host=host)):
+            return True
+        if any("guest.view" in held for (on, _uuid), held in self.guests.items() if on == host):
+            return True
+        return any("guest.view" in held and tag in tags_there for tag, held in self.tags.items())
+
     def guests_with(self, permission: str) -> Q:
         """The filter over guests for those on which the permission is held."""
         if permission in self.everywhere:
@@ -73,7 +83,9 @@ class Rights:
         wanted = self.hosts_with(permission)
         for tag, held in self.tags.items():
             if permission in held:
-                wanted |= Q(tags_text__icontains=f" {tag} ")
+                # SQLite's LIKE knows the case of ASCII letters only; its regular expressions are Python's.
+                plain = tag.isascii()
+                wanted |= Q(tags_text__icontains=f" {tag} ") if plain else Q(tags_text__iregex=f" {re.escape(tag)} ")
         for (host, uuid), held in self.guests.items():
             if permission in held:
                 wanted |= Q(host_id=host, uuid=uuid)
@@ -107,9 +119,9 @@ def gather(grants: Iterable[Grant], roles: dict[str, Held]) -> Rights:
     return Rights(frozenset(everywhere), hosts, tags, guests)
 
 
-def rights_of_all(people: Collection[User]) -> dict[int, Rights]:
-    """The rights of many people by one query, or two where roles of their own play a part; disabled people have none."""
-    from dashboard.accounts.models import Grant, Role
+def grants_of_all(people: Collection[User]) -> dict[int, list[Grant]]:
+    """The grants of each of these people, their own and those of their groups, by one query; disabled people have none."""
+    from dashboard.accounts.models import Grant
 
     active = [person.pk for person in people if person.is_active]
     grants: dict[int, list[Grant]] = {pk: [] for pk in active}
@@ -117,18 +129,48 @@ def rights_of_all(people: Collection[User]) -> dict[int, Rights]:
     for grant in theirs.annotate(member=Coalesce("user", "group__user")):
         if grant.member in grants:
             grants[grant.member].append(grant)
-    slugs = {grant.role for some in grants.values() for grant in some} - ROLES.keys()
-    own = {role.slug: role.allows for role in Role.objects.filter(slug__in=slugs)} if slugs else {}
+    return grants
+
+
+def permissions_of(slugs: Iterable[str]) -> dict[str, Held]:
+    """The permissions of roles that are not built in, by slug; no query when there are none."""
+    from dashboard.accounts.models import Role
+
+    own = set(slugs) - ROLES.keys()
+    return {role.slug: role.allows for role in Role.objects.filter(slug__in=own)} if own else {}
+
+
+def rights_of_all(people: Collection[User]) -> dict[int, Rights]:
+    """The rights of many people by one query, or two where roles of their own play a part; disabled people have none."""
+    grants = grants_of_all(people)
+    own = permissions_of(grant.role for some in grants.values() for grant in some)
+    for person in people:
+        if person.pk in grants:
+            person.__dict__["role"] = _role_on_everything(person.pk, grants[person.pk])
     return {pk: gather(some, own) for pk, some in grants.items()}
+
+
+def _role_on_everything(person: int, grants: Iterable[Grant]) -> str:
+    """What `User.role` says, from grants that are loaded anyway."""
+    order = [*ROLES, ""]
+    slugs = [grant.role for grant in grants if grant.place == "everything" and grant.user_id == person]
+    return max(slugs, key=lambda slug: order.index(slug) if slug in order else -1, default="")
+
+
+def know(people: Collection[User]) -> None:
+    """Load the rights of all these people at once, so that `can` asks nothing more."""
+    found = rights_of_all(people)
+    for person in people:
+        person.__dict__["_rights"] = found.get(person.pk, Rights())
 
 
 def rights_of(user: User | AnonymousUser) -> Rights:
     """The person's rights; none for nobody and for a disabled person. Kept with the object, so once a request."""
     if not user.is_authenticated or not user.is_active:
         return Rights()
-    known: Rights | None = user.__dict__.get("_rights")
-    if known is None:
-        known = user.__dict__["_rights"] = rights_of_all([user]).get(user.pk, Rights())
+    if "_rights" not in user.__dict__:
+        know([user])
+    known: Rights = user.__dict__["_rights"]
     return known
 
 
@@ -171,6 +213,17 @@ def limits_of(user: User | AnonymousUser) -> Rights:
     return limits
 
 
+def scope_of_token(token: ApiToken) -> Rights:
+    """What a token allows, whoever owns it: nothing once it has expired or was revoked."""
+    from dashboard.accounts.models import Grant
+
+    over = token.expires_at is not None and token.expires_at <= timezone.now()
+    if over or token.revoked_at is not None:
+        return Rights()
+    every = {token.role: frozenset(PERMISSIONS)} if not token.role else permissions_of([token.role])
+    return gather([Grant(role=token.role, place=token.place, key=token.key)], every)
+
+
 def guests_where(user: User, permission: str = "guest.view") -> Q:
     """The filter over guests for those on which the person has the permission."""
     return rights_of(user).guests_with(permission) & limits_of(user).guests_with(permission)
@@ -205,6 +258,14 @@ class Scope:
             return self.holds("guest.view", Place(host=host, guest=str(message.get("uuid") or ""), tags=tags))
         needed = {"host": "host.view", "pool": "storage.view", "volume": "storage.view", "network": "network.view"}
         return kind in needed and self.holds(needed[str(kind)], Place(host=host))
+
+    def glimpses(self, host: int, tags_there: Collection[str]) -> bool:
+        """Whether the person sees any guest of that host, and so may know its name and state.
+
+        `tags_there`: the tags of all its guests, in lower case.
+        """
+        both = (self.rights, self.limits)
+        return all(one.sees_on(host, tags_there) for one in both)
 
 
 def scope_of(user: User) -> Scope:

@@ -14,6 +14,14 @@ from dashboard.accounts.access import can_somewhere
 View = Callable[..., HttpResponseBase]
 
 
+class Missing(PermissionDenied):
+    """Refused for want of this permission; the 403 page names it."""
+
+    def __init__(self, permission: str) -> None:
+        super().__init__(permission)
+        self.permission = permission
+
+
 def need(permission: str) -> Callable[[View], View]:
     """Let only people with `permission` on anything into the view; others get the 403 page. Objects are checked in it."""
 
@@ -21,7 +29,7 @@ def need(permission: str) -> Callable[[View], View]:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not can_somewhere(request.user, permission):
-                raise PermissionDenied
+                raise Missing(permission)
             return view(request, *args, **kwargs)
 
         guarded.permission = permission  # type: ignore[attr-defined]

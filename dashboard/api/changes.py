@@ -7,28 +7,28 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from ninja import Router, Status
 from ninja.params.functions import Body, Header
 
-from dashboard.accounts.access import can
 from dashboard.accounts.adapter import client_ip
-from dashboard.api.reads import WRONG, user_of
-from dashboard.api.schemas import JobOut, Problem
+from dashboard.api.reads import Id, user_of
+from dashboard.api.schemas import JobOut
 from dashboard.inventory.models import Host
 from dashboard.jobs import queries, service
+from dashboard.jobs.models import Job
 from dashboard.jobs.operation import OPERATIONS, NoParams, Operation
 from dashboard.jobs.rows import job_row
-from dashboard.jobs.targets import VIEW_PERMISSION, Target, find
+from dashboard.jobs.targets import Target, known_host, visible
 from dashboard.jobs.wording import english
 
-ANSWERS = {202: JobOut, **WRONG, 409: Problem}
-PLACES: dict[str, tuple[str, type]] = {
+ANSWERS = {202: JobOut}
+PLACES: dict[str, tuple[str, Any]] = {
     "guest": ("/guests/{uuid:key}/operations/", UUID),
     "pool": ("/pools/{uuid:key}/operations/", UUID),
     "network": ("/networks/{uuid:key}/operations/", UUID),
-    "host": ("/hosts/{int:key}/operations/", int),
+    "host": ("/hosts/{int:key}/operations/", Id),
     "none": ("/operations/", UUID),
 }
 
@@ -37,10 +37,8 @@ def operations_router() -> Router:
     """A router with a route for every operation there is now: `POST /guests/{uuid}/operations/start`."""
     router = Router()
     for declared in OPERATIONS.values():
-        place, _type = PLACES[declared.target]
-        route = place + (declared.name if declared.target == "none" else declared.name.partition(".")[2])
         router.post(
-            route,
+            PLACES[declared.target][0] + _verb(declared),
             response=ANSWERS,
             tags=[f"{declared.target} operations"],
             operation_id=declared.name.replace(".", "_"),
@@ -50,6 +48,16 @@ def operations_router() -> Router:
     return router
 
 
+def route_of(declared: Operation) -> str:
+    """The operation's address below the API's root: "/guests/{uuid}/operations/start"."""
+    place = PLACES[declared.target][0].replace("{uuid:key}", "{uuid}").replace("{int:key}", "{id}")
+    return place + _verb(declared)
+
+
+def _verb(declared: Operation) -> str:
+    return declared.name if declared.target == "none" else declared.name.partition(".")[2]
+
+
 def _steps(declared: Operation) -> str:
     return "; ".join(english(step.label) for step in declared.steps)
 
@@ -57,14 +65,12 @@ def _steps(declared: Operation) -> str:
 def _target(request: HttpRequest, declared: Operation, key: Any, host: int | None) -> tuple[Target, Host | None]:
     """The object of a route, or 404 as for one that the person may not see."""
     if declared.target == "none":
-        concerned = (
-            Host.objects.filter(pk=host).first() if host is not None and can(request.user, "host.view") else None
-        )
+        concerned = known_host(user_of(request), host)
         if host is not None and concerned is None:
             raise Http404
         return None, concerned
-    target = find(declared.target, str(key), host)
-    if target is None or not can(request.user, VIEW_PERMISSION[declared.target], target):
+    target = visible(user_of(request), declared, declared.target, str(key), host)
+    if target is None:
         raise Http404
     return target, None
 
@@ -72,7 +78,7 @@ def _target(request: HttpRequest, declared: Operation, key: Any, host: int | Non
 def _view(declared: Operation) -> Callable[..., Any]:
     """The view of one operation; its signature, from which ninja makes route and schema, is built from the declaration."""
 
-    def view(request: HttpRequest, **given: Any) -> Any:
+    def view(request: HttpRequest, response: HttpResponse, **given: Any) -> Any:
         target, host = _target(request, declared, given.get("key"), given.get("host"))
         job = service.submit(
             user=user_of(request),
@@ -83,17 +89,19 @@ def _view(declared: Operation) -> Callable[..., Any]:
             source_ip=client_ip(request),
             host=host,
         )
-        return Status(202, job_row(job))
+        return accepted(response, job)
 
     def parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
 
-    parts = [inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=HttpRequest)]
+    place = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parts = [inspect.Parameter("request", place, annotation=HttpRequest)]
+    parts.append(inspect.Parameter("response", place, annotation=HttpResponse))
     if declared.target != "none":
         parts.append(parameter("key", PLACES[declared.target][1]))
     if declared.target != "host":
-        parts.append(parameter("host", int | None, None))
-    parts.append(parameter("idempotency_key", str | None, Header(None, alias="Idempotency-Key")))
+        parts.append(parameter("host", Id | None, None))
+    parts.append(parameter("idempotency_key", str | None, Header(None, alias="Idempotency-Key", max_length=128)))
     if declared.params is not NoParams:
         needed = any(field.is_required() for field in declared.params.model_fields.values())
         parts.append(
@@ -106,18 +114,24 @@ def _view(declared: Operation) -> Callable[..., Any]:
     return view
 
 
+def accepted(response: HttpResponse, job: Job) -> Status[Any]:
+    """202 with the job, and where it can be looked at."""
+    response["Location"] = f"/api/v1/jobs/{job.pk}"
+    return Status(202, job_row(job))
+
+
 jobs_router = Router()
 
 
 @jobs_router.post("/jobs/{uuid:pk}/cancel", response=ANSWERS, tags=["jobs"])
-def cancel_job(request: HttpRequest, pk: UUID) -> Any:
+def cancel_job(request: HttpRequest, response: HttpResponse, pk: UUID) -> Any:
     """Ask a job to stop and undo; one that has not begun ends at once."""
     job = get_object_or_404(queries.visible_jobs(user_of(request)), pk=pk)
-    return Status(202, job_row(service.cancel(user_of(request), job)))
+    return accepted(response, service.cancel(user_of(request), job))
 
 
 @jobs_router.post("/jobs/{uuid:pk}/retry", response=ANSWERS, tags=["jobs"])
-def retry_job(request: HttpRequest, pk: UUID) -> Any:
+def retry_job(request: HttpRequest, response: HttpResponse, pk: UUID) -> Any:
     """Submit a failed or cancelled job's operation again."""
     job = get_object_or_404(queries.visible_jobs(user_of(request)), pk=pk)
-    return Status(202, job_row(service.retry(user_of(request), job, source_ip=client_ip(request))))
+    return accepted(response, service.retry(user_of(request), job, source_ip=client_ip(request)))

@@ -1,116 +1,209 @@
-"""The API's reads: the same queries and rows as the pages."""
+"""The API's reads of hosts, guests, pools and networks: the same queries and rows as the pages."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar, cast
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
-from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest
-from django.shortcuts import get_object_or_404
+from django.db.models import Case, IntegerField, QuerySet, Value, When
+from django.db.models.functions import Coalesce
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
-from ninja import Router
-from ninja.errors import HttpError
+from ninja import Path, Router
+from pydantic import Field
 
-from dashboard.accounts.access import can
+from dashboard.accounts.access import can, can_somewhere, on_hosts_where
 from dashboard.accounts.models import User
 from dashboard.api import schemas
-from dashboard.api.schemas import Problem
+from dashboard.api.paging import Asked, Orders, page
+from dashboard.api.problems import Refusal
 from dashboard.guests import queries as guests
-from dashboard.inventory import rows
-from dashboard.inventory.models import Host, Network, Pool
-from dashboard.jobs import queries as jobs
-from dashboard.jobs.rows import job_row
-
-PAGE = 50
-WRONG = {401: Problem, 403: Problem, 404: Problem, 422: Problem}
+from dashboard.inventory import metrics, rows
+from dashboard.inventory.models import Guest, Host, Network, Pool
 
 router = Router()
 
+Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
+OnHost = Annotated[Id | None, Field(description="Of this host only; its id")]
+Search = Annotated[str, Field(max_length=500)]
+Placed = TypeVar("Placed", Guest, Pool, Network)
+
+NAMED: Orders = {"name": ("name", "pk"), "host": ("host__name", "name", "pk")}
+HOSTS: Orders = {"name": ("name", "pk"), "status": ("status", "name", "pk")}
+VOLUMES: Orders = {"name": ("name", "pk"), "capacity": ("capacity", "pk"), "allocation": ("allocation", "pk")}
+GUESTS: Orders = {
+    **NAMED,
+    "state": ("rank", "name", "pk"),
+    "vcpus": ("vcpus", "name", "pk"),
+    "memory": ("memory_kib", "name", "pk"),
+    "since": ("running_since", "name", "pk"),
+    "changed": ("changed_at", "pk"),
+}
+NamedSort = Literal["name", "-name", "host", "-host"]
+HostSort = Literal["name", "-name", "status", "-status"]
+VolumeSort = Literal["name", "-name", "capacity", "-capacity", "allocation", "-allocation"]
+GuestSort = Literal[
+    "name", "-name", "host", "-host", "state", "-state", "vcpus", "-vcpus", "memory", "-memory",
+    "since", "-since", "changed", "-changed",
+]  # fmt: skip
+NEVER = parse_datetime("9999-01-01T00:00:00Z")
+
 
 def user_of(request: HttpRequest) -> User:
-    """The signed-in person; the API is closed to others."""
+    """The person who asks; the API is closed to others."""
     return cast("User", request.user)
 
 
 def need(request: HttpRequest, permission: str) -> None:
-    """403 without the permission."""
-    if not can(request.user, permission):
+    """403 for who has the permission on nothing; lists then show what one may see."""
+    if not can_somewhere(request.user, permission):
         raise PermissionDenied
 
 
-@router.get("/hosts", response={200: schemas.Hosts, **WRONG}, tags=["hosts"])
-def list_hosts(request: HttpRequest) -> Any:
-    """All hosts."""
+def only(found: list[Placed], request: HttpRequest, permission: str) -> Placed:
+    """The one object of a UUID that the person may see; 404 without any, 409 when several hosts have one."""
+    seen = [one for one in found if can(request.user, permission, one)]
+    if not seen:
+        raise Http404
+    if len(seen) > 1:
+        raise Refusal(409, "ambiguous", _("Several hosts have something with this UUID: name the host (host=ID)."))
+    return seen[0]
+
+
+def _on(rows_: QuerySet[Placed], host: int | None) -> QuerySet[Placed]:
+    return rows_ if host is None else rows_.filter(host_id=host)
+
+
+def _placed(request: HttpRequest, model: type[Placed], permission: str, host: int | None) -> QuerySet[Placed]:
+    allowed = on_hosts_where(user_of(request), permission)
+    return _on(model._default_manager.filter(allowed).select_related("host"), host)
+
+
+@router.get("/hosts", response=schemas.Hosts, tags=["hosts"])
+def list_hosts(request: HttpRequest, response: HttpResponse, paging: Asked, sort: HostSort = "name") -> Any:
+    """Hosts that one may see."""
     need(request, "host.view")
-    return {"items": [rows.host_row(host) for host in Host.objects.all()]}
+    wanted = Host.objects.defer("secrets", "host_keys", "facts").filter(
+        on_hosts_where(user_of(request), "host.view", "pk")
+    )
+    return page(request, response, wanted, paging, sort, HOSTS, rows.host_row)
 
 
-@router.get("/hosts/{int:pk}", response={200: schemas.HostOut, **WRONG}, tags=["hosts"])
-def get_host(request: HttpRequest, pk: int) -> Any:
+@router.get("/hosts/{int:pk}", response=schemas.HostOut, tags=["hosts"])
+def get_host(request: HttpRequest, pk: Annotated[Id, Path()]) -> Any:
     """One host."""
     need(request, "host.view")
-    return rows.host_row(get_object_or_404(Host, pk=pk))
+    host = Host.objects.filter(pk=pk).first()
+    if host is None or not can(request.user, "host.view", host):
+        raise Http404
+    return rows.host_row(host)
 
 
-@router.get("/guests", response={200: schemas.Guests, **WRONG}, tags=["guests"])
+@router.get("/guests", response=schemas.Guests, tags=["guests"])
 def list_guests(
     request: HttpRequest,
-    q: str = "",
-    state: str = "",
-    host: int | None = None,
-    tag: str = "",
-    sort: str = "name",
-    page: int = 1,
+    response: HttpResponse,
+    paging: Asked,
+    q: Search = "",
+    host: OnHost = None,
+    sort: GuestSort = "name",
 ) -> Any:
-    """Virtual machines of all hosts: searched (`q`: words in name, title, tags, addresses, host), filtered, sorted."""
+    """Virtual machines that one may see; `q` is what one types into the search box of the list."""
     need(request, "guest.view")
-    found = guests.page_of(user_of(request), guests.Filters.read(request.GET))
-    items = [rows.guest_row(guest) for guest in found.guests]
-    return {"items": items, "total": found.total, "page": found.page, "pages": found.pages}
+    wanted = _on(_found(user_of(request), q), host).select_related("host").defer("xml", "description")
+    ranks = [When(state=state, then=Value(rank)) for rank, state in enumerate(guests.RANKS)]
+    if sort.removeprefix("-") == "state":
+        wanted = wanted.annotate(rank=Case(*ranks, default=Value(len(ranks)), output_field=IntegerField()))
+    if sort.removeprefix("-") == "since":  # what is off comes as if it had been started last
+        wanted = wanted.annotate(running_since=Coalesce("started_at", Value(NEVER)))
+    return page(request, response, wanted, paging, sort, GUESTS, rows.guest_row)
 
 
-@router.get("/guests/{uuid:uuid}", response={200: schemas.GuestOut, **WRONG, 409: Problem}, tags=["guests"])
-def get_guest(request: HttpRequest, uuid: UUID, host: int | None = None) -> Any:
-    """One virtual machine. 409: several hosts have this UUID, name one."""
+def _found(user: User, q: str) -> QuerySet[Guest]:
+    """The guests that fit a query, in the language of the list's search box."""
+    hosts = list(Host.objects.only("id", "name"))
+    return guests._matching(guests.visible_to(user), guests.Filters(q=q), hosts)
+
+
+def _guest(request: HttpRequest, uuid: UUID, host: int | None) -> Guest:
     found = guests.find(user_of(request), uuid, "" if host is None else str(host))
-    if not found:
-        raise Http404
-    if len(found) > 1:
-        raise HttpError(409, _("Several hosts have a virtual machine with this UUID: name the host."))
-    return rows.guest_row(found[0])
+    return only(found, request, "guest.view")
 
 
-@router.get("/pools", response={200: schemas.Pools, **WRONG}, tags=["storage"])
-def list_pools(request: HttpRequest) -> Any:
-    """Storage pools of all hosts."""
+@router.get("/guests/{uuid:uuid}", response=schemas.GuestOut, tags=["guests"])
+def get_guest(request: HttpRequest, uuid: UUID, host: OnHost = None) -> Any:
+    """One virtual machine."""
+    return rows.guest_row(_guest(request, uuid, host))
+
+
+def _sample(sample: list[Any]) -> dict[str, Any]:
+    return dict(zip(schemas.Sample.model_fields, sample, strict=True))
+
+
+@router.get("/guests/{uuid:uuid}/stats", response=schemas.Stats, tags=["guests"])
+def get_guest_stats(request: HttpRequest, uuid: UUID, host: OnHost = None) -> Any:
+    """The newest figures of a virtual machine."""
+    guest = _guest(request, uuid, host)
+    newest = metrics.latest([(guest.host_id, str(guest.uuid))])
+    return {"sample": next((_sample(sample) for sample in newest.values()), None)}
+
+
+@router.get("/guests/{uuid:uuid}/history", response=schemas.History, tags=["guests"])
+def get_guest_history(request: HttpRequest, uuid: UUID, host: OnHost = None) -> Any:
+    """The last figures of a virtual machine, up to 300."""
+    guest = _guest(request, uuid, host)
+    return {"items": [_sample(sample) for sample in metrics.history(guest.host_id, str(guest.uuid))]}
+
+
+@router.get("/pools", response=schemas.Pools, tags=["storage"])
+def list_pools(
+    request: HttpRequest, response: HttpResponse, paging: Asked, host: OnHost = None, sort: NamedSort = "name"
+) -> Any:
+    """Storage pools that one may see."""
     need(request, "storage.view")
-    return {"items": [rows.pool_row(pool) for pool in Pool.objects.select_related("host")]}
+    wanted = _placed(request, Pool, "storage.view", host)
+    return page(request, response, wanted, paging, sort, NAMED, rows.pool_row)
 
 
-@router.get("/networks", response={200: schemas.Networks, **WRONG}, tags=["networks"])
-def list_networks(request: HttpRequest) -> Any:
-    """Networks of all hosts."""
+def _pool(request: HttpRequest, uuid: UUID, host: int | None) -> Pool:
+    return only(list(_placed(request, Pool, "storage.view", host).filter(uuid=uuid)), request, "storage.view")
+
+
+@router.get("/pools/{uuid:uuid}", response=schemas.PoolOut, tags=["storage"])
+def get_pool(request: HttpRequest, uuid: UUID, host: OnHost = None) -> Any:
+    """One storage pool."""
+    return rows.pool_row(_pool(request, uuid, host))
+
+
+@router.get("/pools/{uuid:uuid}/volumes", response=schemas.Volumes, tags=["storage"])
+def list_volumes(
+    request: HttpRequest,
+    response: HttpResponse,
+    uuid: UUID,
+    paging: Asked,
+    host: OnHost = None,
+    sort: VolumeSort = "name",
+) -> Any:
+    """The volumes of a storage pool."""
+    wanted = _pool(request, uuid, host).volumes.all()
+    return page(request, response, wanted, paging, sort, VOLUMES, rows.volume_row)
+
+
+@router.get("/networks", response=schemas.Networks, tags=["networks"])
+def list_networks(
+    request: HttpRequest, response: HttpResponse, paging: Asked, host: OnHost = None, sort: NamedSort = "name"
+) -> Any:
+    """Networks that one may see."""
     need(request, "network.view")
-    return {"items": [rows.network_row(network) for network in Network.objects.select_related("host")]}
+    wanted = _placed(request, Network, "network.view", host)
+    return page(request, response, wanted, paging, sort, NAMED, rows.network_row)
 
 
-@router.get("/jobs", response={200: schemas.Jobs, **WRONG}, tags=["jobs"])
-def list_jobs(request: HttpRequest, state: str = "", host: str = "", search: str = "", page: int = 1) -> Any:
-    """Jobs one may see, newest first; `state` is a job's state or "active"."""
-    wanted = jobs.filtered(user_of(request), state=state, host=host, search=search)
-    found = Paginator(wanted, PAGE).get_page(page)
-    return {
-        "items": [job_row(job) for job in found],
-        "total": found.paginator.count,
-        "page": found.number,
-        "pages": found.paginator.num_pages,
-    }
-
-
-@router.get("/jobs/{uuid:pk}", response={200: schemas.JobDetail, **WRONG}, tags=["jobs"])
-def get_job(request: HttpRequest, pk: UUID) -> Any:
-    """One job with its log."""
-    job = get_object_or_404(jobs.visible_jobs(user_of(request)), pk=pk)
-    return {**job_row(job), "lines": [{**line, "at": line["at"].isoformat()} for line in jobs.log_of(job)]}
+@router.get("/networks/{uuid:uuid}", response=schemas.NetworkOut, tags=["networks"])
+def get_network(request: HttpRequest, uuid: UUID, host: OnHost = None) -> Any:
+    """One network."""
+    found = list(_placed(request, Network, "network.view", host).filter(uuid=uuid))
+    return rows.network_row(only(found, request, "network.view"))

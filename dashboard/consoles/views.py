@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from dashboard.accounts.access import can
+from dashboard.accounts.access import can, guests_where
 from dashboard.accounts.adapter import client_ip
-from dashboard.accounts.decorators import need
+from dashboard.accounts.decorators import Missing, need
+from dashboard.accounts.models import User
 from dashboard.consoles import tickets
 from dashboard.consoles.csp import terminal_page
 from dashboard.consoles.forms import TicketForm
@@ -22,10 +22,10 @@ from dashboard.inventory.models import Guest
 
 def find_guest(request: HttpRequest, **where: Any) -> Guest:
     """The guest, or 404 both for one that is not there and for one that this person may not see."""
-    guest = Guest.objects.select_related("host").filter(**where).first()
-    if guest is None or not can(request.user, "guest.view", guest):
+    found = list(Guest.objects.select_related("host").filter(guests_where(cast("User", request.user)), **where)[:1])
+    if not found:
         raise Http404
-    return guest
+    return found[0]
 
 
 def _on_host(request: HttpRequest) -> dict[str, int]:
@@ -49,7 +49,7 @@ def ticket(request: HttpRequest) -> JsonResponse:
     guest = find_guest(request, host_id=asked["host"], uuid=asked["uuid"])
     works = can(request.user, "guest.console", guest)
     if not works and not can(request.user, "guest.watch", guest):
-        raise PermissionDenied
+        raise Missing("guest.watch")
     view_only = bool(asked["view_only"]) or not works
     token = tickets.issue(
         tickets.Ticket(

@@ -6,6 +6,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from dashboard.accounts.access import on_hosts_where
+from dashboard.accounts.models import User
 from dashboard.guests.disks import FIXED_POOLS
 from dashboard.guests.operations.wish import RAW_ONLY_POOLS, known_format
 from dashboard.inventory.models import Host, Network, Pool, Volume
@@ -18,9 +20,9 @@ IMAGE_FORMATS = ("qcow2", "raw")
 Choices = dict[str, Any]
 
 
-def hosts() -> QuerySet[Host]:
-    """Hosts on which a guest can be made now."""
-    return Host.objects.filter(status=Host.Status.LIVE).order_by("name")
+def hosts(user: User) -> QuerySet[Host]:
+    """Hosts on which this person can make a guest now."""
+    return Host.objects.filter(on_hosts_where(user, "guest.create", "pk"), status=Host.Status.LIVE).order_by("name")
 
 
 def choices_of(host: Host) -> Choices:

@@ -9,20 +9,22 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST
 
-from dashboard.accounts.access import can
+from dashboard.accounts.access import on_hosts_where
 from dashboard.accounts.decorators import need
 from dashboard.accounts.models import User
 from dashboard.guests import choices as offers
 from dashboard.guests.operations.wish import Wish, examine
 from dashboard.inventory.models import Host
+from dashboard.jobs import quotas
 
 MAX_BODY = 64 * 1024
 
 
 def _host(request: HttpRequest, key: str) -> Host:
     """A host on which this person may make guests, or 404."""
-    host = Host.objects.filter(pk=int(key)).first() if key.isdecimal() and len(key) < 16 else None
-    if host is None or not can(cast("User", request.user), "guest.create", host):
+    where = on_hosts_where(cast("User", request.user), "guest.create", "pk")
+    host = Host.objects.filter(where, pk=int(key)).first() if key.isdecimal() and len(key) < 16 else None
+    if host is None:
         raise Http404
     return host
 
@@ -31,13 +33,15 @@ def _host(request: HttpRequest, key: str) -> Host:
 @require_GET
 def create(request: HttpRequest) -> HttpResponse:
     """The form; an address may fill it (?host=3&source=iso&pool=…&volume=…&name=…)."""
-    hosts = list(offers.hosts())
+    user = cast("User", request.user)
+    hosts = list(offers.hosts(user))
     wanted = request.GET.get("host", "")
     host = next((host for host in hosts if str(host.pk) == wanted), hosts[0] if hosts else None)
-    context: dict[str, Any] = {"hosts": hosts, "host": host, "any_host": bool(hosts) or Host.objects.exists()}
+    context: dict[str, Any] = {"hosts": hosts, "host": host, "any_host": bool(hosts) or Host.objects.filter(on_hosts_where(user, "guest.create", "pk")).exists()}
     if host:
         known = ("name", "title", "source", "pool", "volume")
         context["choices"] = offers.choices_of(host)
+        context["quotas"] = quotas.shown(quotas.gauges(cast("User", request.user)))
         context["given"] = {key: request.GET[key][:255] for key in known if key in request.GET}
     return render(request, "guests/create.html", context)
 
@@ -60,6 +64,8 @@ def check(request: HttpRequest) -> JsonResponse:
     if not isinstance(body, dict) or not isinstance(body.get("params"), dict):
         return JsonResponse({"error": "params"}, status=400)
     host = _host(request, str(body.get("host", "")))
-    found = examine(host, body["params"])
+    user = cast("User", request.user)
+    found = examine(host, body["params"], user)
     virt = Wish(host, found.params).virt if found.params else ""
-    return JsonResponse({"errors": found.errors, "warnings": found.warnings, "virt": virt})
+    shown = quotas.shown(quotas.gauges(user, found.need))
+    return JsonResponse({"errors": found.errors, "warnings": found.warnings, "virt": virt, "quotas": shown})

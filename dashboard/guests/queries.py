@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Value, When
 from django.http import QueryDict
 
-from dashboard.accounts.access import can
+from dashboard.accounts.access import can, guests_where
 from dashboard.accounts.models import User
 from dashboard.guests.words import FILTERS
 from dashboard.inventory import metrics
@@ -99,8 +99,8 @@ class GuestPage:
 
 
 def visible_to(user: User) -> QuerySet[Guest]:
-    """The guests that a person may see; grants on hosts or tags will narrow it here."""
-    return Guest.objects.all() if can(user, "guest.view") else Guest.objects.none()
+    """The guests that a person may see."""
+    return Guest.objects.filter(guests_where(user))
 
 
 def page_of(user: User, filters: Filters) -> GuestPage:
@@ -236,12 +236,12 @@ def jobs_of(user: User, guest: Guest, limit: int = 50) -> list[Job]:
     own = Q(object_kind="guest", object_key=str(guest.uuid))
     made = Q(operation="guest.create", plan__uuid=str(guest.uuid))
     jobs = Job.objects.filter(own | made, host_id=guest.host_id)
-    if not can(user, "job.view"):
+    if not can(user, "job.view", guest):
         jobs = jobs.filter(created_by=user)
     return list(jobs.select_related("created_by")[:limit])
 
 
-def tags_in_use() -> list[str]:
-    """Every tag of every guest, for the filter's suggestions."""
-    texts = Guest.objects.exclude(tags_text="").order_by().values_list("tags_text", flat=True).distinct()
+def tags_in_use(user: User) -> list[str]:
+    """Every tag of the guests that a person may see, for the filter's suggestions."""
+    texts = visible_to(user).exclude(tags_text="").order_by().values_list("tags_text", flat=True).distinct()
     return sorted({tag for text in texts for tag in text.split()}, key=str.lower)

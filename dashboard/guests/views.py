@@ -6,15 +6,14 @@ import uuid as uuids
 from typing import Any, cast
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
-from dashboard.accounts.access import can
-from dashboard.accounts.decorators import need
+from dashboard.accounts.access import can, can_somewhere
+from dashboard.accounts.decorators import Missing, need
 from dashboard.accounts.models import User
 from dashboard.consoles.csp import terminal_page
 from dashboard.guests import actions, detail, many, queries, rows
@@ -47,8 +46,8 @@ def guest_list(request: HttpRequest) -> HttpResponse:
         "words": for_scripts(),
         "states": actions.state_filters(filters, page),
         "pages": actions.page_links(filters, page),
-        "may_power": can(user, "guest.power"),
-        "may_create": can(user, "guest.create"),
+        "may_power": can_somewhere(user, "guest.power"),
+        "may_create": can_somewhere(user, "guest.create"),
         "may_many": many.may(user),
         "blank": actions.blank_row(),
     }
@@ -127,7 +126,7 @@ def notes(request: HttpRequest, uuid: uuids.UUID) -> HttpResponse:
         return _page(request, uuid, "notes", detail.notes)
     guest = one_guest(request, uuid)
     if not can(request.user, "guest.change", guest):
-        raise PermissionDenied
+        raise Missing("guest.change")
     form = NotesForm(request.POST)
     if not form.is_valid():
         return _page(request, uuid, "notes", lambda found: {**detail.notes(found), "form": form})
@@ -167,4 +166,4 @@ def history(request: HttpRequest, uuid: uuids.UUID) -> JsonResponse:
 @require_GET
 def tags(request: HttpRequest) -> JsonResponse:
     """Every tag in use, for suggestions."""
-    return JsonResponse({"tags": queries.tags_in_use()})
+    return JsonResponse({"tags": queries.tags_in_use(_user(request))})

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from django.db.models import Count, Q, QuerySet, Sum
 from django.utils.translation import gettext as _
 
+from dashboard.accounts.access import guests_where, on_hosts_where
+from dashboard.accounts.models import User
 from dashboard.inventory.models import Guest, Host
 
 ON = Q(guests__state__in=("running", "paused", "stopping", "suspended"))
@@ -57,9 +59,10 @@ class Capacity:
         return [cpu, memory]
 
 
-def hosts_with_counts() -> QuerySet[Host]:
-    """All hosts with `guests_on`, `guests_all`, `vcpus_on`, `vcpus_all`, `promised_on`, `promised_all` (one query)."""
-    return Host.objects.defer("secrets", "host_keys").annotate(
+def hosts_with_counts(user: User) -> QuerySet[Host]:
+    """The hosts that a person may see with `guests_on`, `guests_all`, `vcpus_on`, `vcpus_all`, `promised_on`, `promised_all` (one query)."""
+    seen = Host.objects.filter(on_hosts_where(user, "host.view", "pk"))
+    return seen.defer("secrets", "host_keys").annotate(
         guests_all=Count("guests"),
         guests_on=Count("guests", filter=ON),
         vcpus_all=Sum("guests__vcpus", default=0),
@@ -83,6 +86,6 @@ def capacity(host: Host) -> Capacity:
     )
 
 
-def guests_of(host: Host) -> QuerySet[Guest]:
-    """The guests of one host for its page, without XML and facts."""
-    return Guest.objects.filter(host=host).select_related("host").defer("xml", "description").order_by("name")
+def guests_of(user: User, host: Host) -> QuerySet[Guest]:
+    """Those guests of one host that a person may see, for its page, without XML and facts."""
+    return Guest.objects.filter(guests_where(user), host=host).select_related("host").defer("xml", "description").order_by("name")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -11,9 +11,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
-from dashboard.accounts.access import can
+from dashboard.accounts.access import can, on_hosts_where
 from dashboard.accounts.adapter import client_ip
-from dashboard.accounts.decorators import need
+from dashboard.accounts.decorators import Missing, need
+from dashboard.accounts.models import User
 from dashboard.hosts import enrol, queries
 from dashboard.hosts.checks import shown
 from dashboard.hosts.forms import HostForm
@@ -24,22 +25,26 @@ from dashboard.jobs.service import submit
 SHOWN_GUESTS = 50
 
 
+def _user(request: HttpRequest) -> User:
+    return cast("User", request.user)
+
+
 @need("host.view")
 def host_list(request: HttpRequest) -> HttpResponse:
     """All hosts with state, size, and what their guests were promised."""
-    hosts = [{"host": host, "capacity": queries.capacity(host)} for host in queries.hosts_with_counts()]
+    hosts = [{"host": host, "capacity": queries.capacity(host)} for host in queries.hosts_with_counts(_user(request))]
     return render(request, "hosts/list.html", {"hosts": hosts})
 
 
 @need("host.view")
 def host_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One host: what it is, what it has and promised, guests, pools, networks, its last check."""
-    host = get_object_or_404(queries.hosts_with_counts(), pk=pk)
+    host = get_object_or_404(queries.hosts_with_counts(_user(request)), pk=pk)
     manages = can(request.user, "host.manage", host)
     context = {
         "host": host,
         "capacity": queries.capacity(host),
-        "guests": queries.guests_of(host)[:SHOWN_GUESTS],
+        "guests": queries.guests_of(_user(request), host)[:SHOWN_GUESTS],
         "pools": host.pools.all() if can(request.user, "storage.view", host) else [],
         "networks": host.networks.all() if can(request.user, "network.view", host) else [],
         "manages": manages,
@@ -47,10 +52,20 @@ def host_detail(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "hosts/detail.html", context | (_check_context(host) if manages else {}))
 
 
+def _managed(request: HttpRequest, pk: int) -> Host:
+    """The host, for who may manage it; 404 as for one that is not there, but 403 for who may see it."""
+    host = get_object_or_404(Host, on_hosts_where(_user(request), "host.view", "pk"), pk=pk)
+    if not can(request.user, "host.manage", host):
+        raise Missing("host.manage")
+    return host
+
+
 @need("host.manage")
 @sensitive_post_parameters("password", "private_key", "client_key")
 def host_add(request: HttpRequest) -> HttpResponse:
-    """Add a host and start its check."""
+    """Add a host and start its check. A host that is not there yet belongs to nobody's grant: it needs the right on everything."""
+    if not can(request.user, "host.manage"):
+        raise Missing("host.manage")
     form = HostForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         host = enrol.add_host(actor=request.user, data=form.cleaned_data, source_ip=client_ip(request))  # type: ignore[arg-type]
@@ -63,7 +78,7 @@ def host_add(request: HttpRequest) -> HttpResponse:
 @require_POST
 def host_approve_key(request: HttpRequest, pk: int) -> HttpResponse:
     """Pin the host keys that the last check showed and the person has compared."""
-    host = get_object_or_404(Host, pk=pk)
+    host = _managed(request, pk)
     check = _last_check(host)
     seen = {key["fingerprint"]: key["line"] for key in (check.result.get("host_keys", []) if check else [])}
     approved = [seen[fingerprint] for fingerprint in request.POST.getlist("fingerprint") if fingerprint in seen]
@@ -79,7 +94,7 @@ def host_approve_key(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def host_remove(request: HttpRequest, pk: int) -> HttpResponse:
     """Forget a host; the machine itself and its guests stay as they are."""
-    host = get_object_or_404(Host, pk=pk)
+    host = _managed(request, pk)
     if request.POST.get("name", "").strip() != host.name:
         messages.error(request, _("Type the host's name to remove it."))
         return redirect("hosts:detail", pk=pk)

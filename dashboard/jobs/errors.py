@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext_lazy as _
 
+from dashboard.accounts.permissions import PERMISSIONS
+
 if TYPE_CHECKING:
     from dashboard.inventory.models import Host
     from dashboard.jobs.models import Job
@@ -23,8 +25,10 @@ class SubmitError(Exception):
 class Denied(SubmitError):
     """The person lacks the operation's permission on the object."""
 
-    def __init__(self) -> None:
-        super().__init__(_("You may not do this."))
+    def __init__(self, permission: str) -> None:
+        words = {"permission": PERMISSIONS.get(permission, permission)}
+        super().__init__(_("You may not do this. It needs the permission “%(permission)s” here.") % words)
+        self.permission = permission
 
 
 class Refused(SubmitError):

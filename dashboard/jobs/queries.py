@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import CharField, Q, QuerySet, Value
+from django.db.models.functions import Cast, Concat, Replace
 from django.utils import timezone
 
-from dashboard.accounts.access import can
+from dashboard.accounts.access import ALL, Rights, can, limits_of, rights_of
 from dashboard.accounts.models import User
+from dashboard.inventory.models import Guest
 from dashboard.jobs.models import Job
 from dashboard.jobs.operation import OPERATIONS
 from dashboard.jobs.wording import spoken
@@ -20,9 +22,37 @@ LOG_LINES = 2000
 
 
 def visible_jobs(user: User) -> QuerySet[Job]:
-    """The jobs that this person may see, newest first."""
-    jobs = Job.objects.all()
-    return jobs if can(user, "job.view") else jobs.filter(created_by=user)
+    """The jobs that this person may see, newest first: their own, and those on what they have job.view on.
+
+    A token sees the jobs that it made itself, and of its owner's what its scope covers.
+    """
+    if can(user, "job.view"):
+        return Job.objects.all()
+    own, limits = Q(created_by=user), limits_of(user)
+    if limits is not ALL:
+        own &= Q(token=user.__dict__.get("_token")) | _viewed(limits)
+    return Job.objects.alias(spot=_spot("object_key")).filter(own | (_viewed(rights_of(user)) & _viewed(limits)))
+
+
+def _viewed(rights: Rights) -> Q:
+    """The jobs for which there is job.view: on everything, on their host, on their guest, or on one of its tags."""
+    if "job.view" in rights.everywhere:
+        return Q(pk__isnull=False)
+    wanted = rights.hosts_with("job.view")
+    for (host, uuid), held in rights.guests.items():
+        if "job.view" in held:
+            wanted |= Q(host_id=host, object_kind="guest", object_key=uuid)
+    tags = {tag: held for tag, held in rights.tags.items() if "job.view" in held}
+    if tags:
+        guests = Guest.objects.filter(Rights(tags=tags).guests_with("job.view")).annotate(spot=_spot("uuid"))
+        wanted |= Q(object_kind="guest", spot__in=guests.order_by().values("spot"))
+    return wanted
+
+
+def _spot(field: str) -> Concat:
+    """Host and UUID in one text, alike for jobs, which keep UUIDs as text, and guests, whatever the database keeps."""
+    bare = Replace(Cast(field, CharField()), Value("-"), Value(""))
+    return Concat(Cast("host_id", CharField()), Value("/"), bare, output_field=CharField())
 
 
 def filtered(user: User, *, state: str = "", host: str = "", search: str = "") -> QuerySet[Job]:

@@ -14,10 +14,11 @@ from dashboard.accounts import audit
 from dashboard.accounts.access import can
 from dashboard.accounts.models import User
 from dashboard.inventory.models import Host
-from dashboard.jobs import doorbell, news
+from dashboard.jobs import doorbell, news, quotas
 from dashboard.jobs.errors import Denied, HostNotLive, Invalid, Locked, NotCancellable, Refused, SubmitError
 from dashboard.jobs.models import Job
-from dashboard.jobs.operation import OPERATIONS, Operation, Params
+from dashboard.jobs.operation import OPERATIONS, Need, Operation, Params
+from dashboard.jobs.queries import visible_jobs
 from dashboard.jobs.rows import cancellable
 from dashboard.jobs.targets import Described, Target, describe, find, lock_of
 from dashboard.jobs.wording import english, validate
@@ -47,7 +48,7 @@ def submit(
     facts = describe(target, host)
     if not can(user, declared.permission, target or host):
         _note_denied(declared, facts, user, source_ip)
-        raise Denied
+        raise Denied(declared.permission)
     if (former := _former(user, idempotency_key, declared, facts)) is not None:
         return former
     try:
@@ -61,7 +62,8 @@ def submit(
     # An empty header is no key: two such posts are two wishes.
     job.lock, job.idempotency_key, job.source_ip = lock, idempotency_key or None, source_ip[:64]
     job.created_by, job.created_by_name = user, user.get_username()
-    return _insert(job, declared, facts)
+    job.token = user.__dict__.get("_token")
+    return _insert(job, declared, facts, declared.reserve(user, target, typed))
 
 
 def _checked(
@@ -101,11 +103,12 @@ def _row(declared: Operation, facts: Described, target: Target, typed: Params) -
     )
 
 
-def _insert(job: Job, declared: Operation, facts: Described) -> Job:
+def _insert(job: Job, declared: Operation, facts: Described, need: Need | None) -> Job:
     """Write the row and its audit entry; ring when they are committed. The indexes decide between two at once."""
     try:
         with transaction.atomic():
             job.save(force_insert=True)
+            quotas.reserve(job, need)
             news.note(job, "start")
             transaction.on_commit(lambda: _announce(job), robust=True)
     except IntegrityError:
@@ -152,7 +155,7 @@ def _note_denied(declared: Operation, facts: Described, user: User, source_ip: s
 
 def visible_to(user: User, job: Job) -> bool:
     """Whether the person may see the job: their own, or everybody's with job.view."""
-    return job.created_by_id == user.pk or can(user, "job.view", job)
+    return visible_jobs(user).filter(pk=job.pk).exists()
 
 
 def cancel(user: User, job: Job) -> Job:
@@ -162,7 +165,7 @@ def cancel(user: User, job: Job) -> Job:
     """
     declared = OPERATIONS.get(job.operation)
     if declared is None or not visible_to(user, job) or not can(user, declared.permission, job):
-        raise Denied
+        raise Denied(declared.permission if declared else "")
     with transaction.atomic():
         waiting = Job.objects.filter(pk=job.pk, state=Job.State.QUEUED)
         ended = waiting.update(
@@ -170,6 +173,7 @@ def cancel(user: User, job: Job) -> Job:
         )
         if ended:
             job.refresh_from_db()
+            quotas.settle(job)
             news.note(job, "end", str(job.state))
     if ended:
         news.tell(job)
@@ -188,7 +192,7 @@ def retry(user: User, job: Job, *, source_ip: str = "") -> Job:
     Raises what `submit` raises, and Refused when the job is active, did succeed, or its object is gone.
     """
     if not visible_to(user, job):
-        raise Denied
+        raise Denied("job.view")
     if job.state in (*Job.ACTIVE, Job.State.SUCCEEDED):
         raise Refused(_("Only a job that failed or was cancelled can be tried again."))
     if job.operation not in OPERATIONS:

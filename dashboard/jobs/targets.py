@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from django.db.models import Model
+from django.db.models import Model, Q, QuerySet
 
+from dashboard.accounts.access import can, guests_where, on_hosts_where
+from dashboard.accounts.models import User
 from dashboard.inventory.models import Guest, Host, Network, Pool
 from dashboard.jobs.operation import Operation, Params
 
@@ -62,6 +65,47 @@ def find(kind: str, key: str, host_id: int | None = None) -> Target:
     except ValueError:
         return None
     return _one(model, identity, host_id)
+
+
+def visible(user: User, declared: Operation, kind: str, key: str, host_id: int | None = None) -> Target:
+    """The object for which a person wishes an operation; None both for one that is not there and for one that they
+    may not see. It costs the same either way, and what they may not see makes nothing ambiguous.
+    """
+    if kind != declared.target:
+        return None
+    seen, may = VIEW_PERMISSION[kind], declared.permission
+    if kind == "host":
+        where = _either(user, seen, may, lambda name: on_hosts_where(user, name, "pk"))
+        number = int(key) if key.isdecimal() and len(key) < 16 else 0
+        return Host.objects.filter(where, pk=number).first()
+    if kind == "guest":
+        return _visible(Guest.objects.filter(_either(user, seen, may, lambda name: guests_where(user, name))), key, host_id)
+    where = _either(user, seen, may, lambda name: on_hosts_where(user, name))
+    model = Pool if kind == "pool" else Network
+    return _visible(model._default_manager.filter(where), key, host_id)
+
+
+def _either(user: User, one: str, other: str, filter_for: Callable[[str], Q]) -> Q:
+    """The filter for objects on which the person has one permission or the other. (`Q()` says all, but not in an "or".)"""
+    if can(user, one) or can(user, other):
+        return Q()
+    return filter_for(one) | filter_for(other)
+
+
+def _visible(rows: QuerySet[Found], key: str, host_id: int | None) -> Found | None:
+    try:
+        rows = rows.filter(uuid=uuid.UUID(key))
+    except ValueError:
+        return None
+    if host_id is not None:
+        rows = rows.filter(host_id=host_id)
+    found = list(rows.select_related("host")[:2])
+    return found[0] if len(found) == 1 else None
+
+
+def known_host(user: User, pk: int | None) -> Host | None:
+    """The host, if it is there and this person may see it."""
+    return Host.objects.filter(on_hosts_where(user, "host.view", "pk"), pk=pk).first() if pk is not None else None
 
 
 def _one(model: type[Guest | Pool | Network], identity: uuid.UUID, host_id: int | None) -> Target:

@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from dashboard.accounts.access import can
+from dashboard.accounts.access import can, on_hosts_where
 from dashboard.accounts.adapter import client_ip
 from dashboard.accounts.decorators import signed_in
 from dashboard.accounts.models import User
@@ -22,7 +22,7 @@ from dashboard.jobs.errors import Denied, Invalid, Locked, SubmitError
 from dashboard.jobs.models import Job
 from dashboard.jobs.operation import OPERATIONS, Operation
 from dashboard.jobs.rows import job_row
-from dashboard.jobs.targets import VIEW_PERMISSION, Target, find
+from dashboard.jobs.targets import Target, known_host, visible
 
 PAGE = 50
 
@@ -69,12 +69,12 @@ def target_of(user: User, declared: Operation, where: dict[str, str]) -> tuple[T
     """The object that the wish is about, or 404 as for one that the person may not see."""
     host_id = int(where["host"]) if where["host"].isdecimal() and len(where["host"]) < 16 else None
     if declared.target == "none":
-        host = Host.objects.filter(pk=host_id).first() if host_id is not None and can(user, "host.view") else None
+        host = known_host(user, host_id)
         if where["host"] and host is None:
             raise Http404
         return None, host
-    target = find(declared.target, where["key"], host_id) if where["kind"] in ("", declared.target) else None
-    if target is None or not can(user, VIEW_PERMISSION[declared.target], target):
+    target = visible(user, declared, where["kind"] or declared.target, where["key"], host_id)
+    if target is None:
         raise Http404
     return target, None
 
@@ -120,7 +120,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
             "chosen": chosen,
             "filtered": any(chosen.values()),
             "states": Job.State.choices,
-            "hosts": Host.objects.only("pk", "name") if can(user, "host.view") else [],
+            "hosts": Host.objects.filter(on_hosts_where(user, "host.view", "pk")).only("pk", "name"),
         },
     )
 

@@ -29,7 +29,7 @@ class House:
 
     def __init__(self, lab_host: LabHost) -> None:
         self.lab = lab_host
-        self.user = User.objects.create(username="olga", role="operator")
+        self.user = User.objects.create_user("olga", role="operator")
         self.host = Host.objects.create(
             name="h1", transport="local", address=lab_host.socket, status=Host.Status.LIVE, kvm=False
         )

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.django_db(transaction=True)]
 
 @pytest.fixture
 def anna(redis_server: RedisServer) -> User:
-    return User.objects.create(username="anna", role="administrator")
+    return User.objects.create_user("anna", role="administrator")
 
 
 def ssh_host(anna: User, lab_host: LabHost, **changes: Any) -> Host:

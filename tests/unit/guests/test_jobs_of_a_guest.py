@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 def test_the_job_that_made_a_guest_stands_on_its_page() -> None:
     host = Host.objects.create(name="alpha", transport="local")
     guest = Guest.objects.create(host=host, uuid=uuid.uuid4(), name="web1", state="running")
-    anna = User.objects.create(username="anna", role="administrator")
+    anna = User.objects.create_user("anna", role="administrator")
     made = Job.objects.create(
         operation="guest.create", host=host, object_kind="host", object_key=str(host.pk), plan={"uuid": str(guest.uuid)}
     )

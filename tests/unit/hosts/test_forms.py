@@ -89,7 +89,7 @@ def test_a_name_is_taken_once_whatever_its_case() -> None:
 def added(**changes: Any) -> Host:
     form = HostForm(SSH | changes)
     assert form.is_valid(), form.errors
-    anna = User.objects.create(username="anna", role="administrator")
+    anna = User.objects.create_user("anna", role="administrator")
     return enrol.add_host(actor=anna, data=form.cleaned_data)
 
 
