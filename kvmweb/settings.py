@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "csp",
     "dashboard.accounts",
     "dashboard.inventory",
@@ -63,13 +64,16 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    "dashboard.api.door.Door",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "dashboard.live.nulls.NoNulls",
     "dashboard.live.context.LiveMark",
+    "dashboard.api.door.Caller",
     "dashboard.accounts.middleware.SignInRequired",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -142,9 +146,8 @@ DATABASES = {"default": _database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.text("KVMWEB_REDIS_URL") or f"unix://{RUN_DIR}/redis.sock"
-CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "cache"}
-}
+# What sign-in counts must neither need Redis nor be unpickled from it.
+CACHES = {"default": {"BACKEND": "dashboard.accounts.counting.Counts"}}
 
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -174,8 +177,23 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_PREVENT_ENUMERATION = True
-# Per address and per name; nobody is ever locked out for good.
-ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,5/5m/key"}
+# All tries of an address; those codes of a second factor that were wrong. Passwords: `accounts.throttle`. Nobody is ever
+# locked out for good.
+ACCOUNT_RATE_LIMITS = {"login": "60/m/ip", "login_failed": "8/15m/key,50/d/key", "reauthenticate": "20/m/user"}
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
+MFA_ADAPTER = "dashboard.accounts.mfa_adapter.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_TOLERANCE = 1
+MFA_RECOVERY_CODE_DIGITS = 10
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_FORMS = {
+    "authenticate": "dashboard.accounts.mfa_forms.SignInCodeForm",
+    "reauthenticate": "dashboard.accounts.mfa_forms.ConfirmCodeForm",
+    "activate_totp": "dashboard.accounts.mfa_forms.SetUpAppForm",
+    "add_webauthn": "dashboard.accounts.mfa_forms.AddPasskeyForm",
+    "edit_webauthn": "dashboard.accounts.mfa_forms.RenamePasskeyForm",
+}
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "guests:list"
 
@@ -185,6 +203,8 @@ SESSION_COOKIE_NAME = "__Host-kvmweb" if _https else "kvmweb"
 CSRF_COOKIE_NAME = "__Host-kvmweb-csrf" if _https else "kvmweb-csrf"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 12 * 3600
+SESSION_IDLE_SECONDS = env.integer("KVMWEB_IDLE_MINUTES") * 60
+KNOWN_BROWSER_COOKIE_NAME = "__Host-kvmweb-known" if _https else "kvmweb-known"
 # "no-referrer" would make browsers send "Origin: null" with every form, which the CSRF check refuses.
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"

@@ -146,50 +146,158 @@ class JobDetail(JobOut):
     lines: list[LineOut]
 
 
-class Hosts(Schema):
-    """All hosts."""
+class VolumeOut(Schema):
+    """A volume of a pool. Sizes in bytes."""
+
+    id: int
+    name: str
+    kind: str
+    format: str
+    made_format: str
+    capacity: int
+    allocation: int
+    path: str
+    backing: str
+
+
+class Sample(Schema):
+    """Figures of a virtual machine at a time (milliseconds since 1970). Null: not known."""
+
+    at: int
+    cpu: float | None
+    """0 to 1 of all its vCPUs."""
+    memory_used_kib: int | None
+    memory_kib: int | None
+    read_bytes_per_second: int | None
+    written_bytes_per_second: int | None
+    received_bytes_per_second: int | None
+    sent_bytes_per_second: int | None
+
+
+class Stats(Schema):
+    """The newest figures; null while it is off or nothing is known."""
+
+    sample: Sample | None
+
+
+class History(Schema):
+    """Figures of the last time, oldest first: every 30 s, every 2 s while somebody looks."""
+
+    items: list[Sample]
+
+
+class Part(Schema):
+    """A part of a list: `next` is the cursor of the following part, null on the last one."""
+
+    next: str | None
+    total: int | None
+    """How many there are in all, if asked for by `count=1`."""
+
+
+class Hosts(Part):
+    """Hosts."""
 
     items: list[HostOut]
 
 
-class Pools(Schema):
-    """All storage pools."""
-
-    items: list[PoolOut]
-
-
-class Networks(Schema):
-    """All networks."""
-
-    items: list[NetworkOut]
-
-
-class Page(Schema):
-    """Where in a long list this is: 50 a page, pages from 1."""
-
-    total: int
-    page: int
-    pages: int
-
-
-class Guests(Page):
-    """A page of virtual machines."""
+class Guests(Part):
+    """Virtual machines."""
 
     items: list[GuestOut]
 
 
-class Jobs(Page):
-    """A page of jobs, newest first."""
+class Pools(Part):
+    """Storage pools."""
+
+    items: list[PoolOut]
+
+
+class Volumes(Part):
+    """Volumes of a pool."""
+
+    items: list[VolumeOut]
+
+
+class Networks(Part):
+    """Networks."""
+
+    items: list[NetworkOut]
+
+
+class Jobs(Part):
+    """Jobs."""
 
     items: list[JobOut]
 
 
+class OperationOut(Schema):
+    """Something that can be done: `POST` to `path` with parameters as `params` (JSON Schema) describes them."""
+
+    name: str
+    label: str
+    target: str
+    """guest, host, pool, network; none: it makes something new."""
+    permission: str
+    path: str
+    params: dict[str, Any]
+    confirm: str
+    """What will be lost; empty: nothing."""
+    cancellable: bool
+    locks: bool
+
+
+class Operations(Schema):
+    """All operations that there are."""
+
+    items: list[OperationOut]
+
+
+class GrantOut(Schema):
+    """A role on something: of one's own, or of a group that one is in."""
+
+    role: str
+    place: str
+    key: str
+    group: str | None
+
+
+class TokenOut(Schema):
+    """The token with which the request came."""
+
+    name: str
+    hint: str
+    role: str
+    place: str
+    key: str
+    expires_at: int | None
+
+
+class Me(Schema):
+    """The person who asks."""
+
+    id: int
+    username: str
+    language: str
+    groups: list[str]
+    grants: list[GrantOut]
+    permissions: list[str]
+    """Held on everything, the token's scope considered."""
+    somewhere: list[str]
+    """Held on anything at all."""
+    token: TokenOut | None
+    quota: list[dict[str, Any]]
+    """What one may own and owns already, one for oneself and one for each group that has limits."""
+
+
 class Problem(Schema):
-    """What was wrong (RFC 9457)."""
+    """What was wrong (RFC 9457). `code` is one stable word."""
 
     type: str
     title: str
     status: int
+    code: str
     detail: str
     errors: dict[str, list[str]] | None = None
+    position: int | None = None
+    """Where in a query the error is, counted from 0."""
     job: JobOut | None = None

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from django.urls import path
-from ninja.security import SessionAuth
 
 from dashboard.api import problems
 from dashboard.api.changes import jobs_router, operations_router
+from dashboard.api.face import Face, Session, StrictParser, Token
 from dashboard.api.reads import router as reads
+from dashboard.api.reads_jobs import router as reads_jobs
 
-api = problems.DescribedAPI(
+api = Face(
     title="kvmweb",
     version="1",
     description="Everything that the pages do. Changes answer 202 with a job; errors are problem+json.",
-    auth=SessionAuth(),
+    auth=[Token(), Session()],
+    parser=StrictParser(),
     docs_url=None,
 )
 problems.install(api)
-api.add_router("", reads)
-api.add_router("", operations_router())
-api.add_router("", jobs_router)
+for router in (reads, reads_jobs, operations_router(), jobs_router):
+    api.add_router("", router)
 
 urlpatterns = [path("v1/", api.urls)]
