@@ -15,7 +15,7 @@ from dashboard.accounts.models import User
 from dashboard.guests import choices as offers
 from dashboard.guests.operations.wish import Wish, examine
 from dashboard.inventory.models import Host
-from dashboard.jobs import quotas
+from dashboard.jobs import gauges, quotas
 
 MAX_BODY = 64 * 1024
 
@@ -37,11 +37,15 @@ def create(request: HttpRequest) -> HttpResponse:
     hosts = list(offers.hosts(user))
     wanted = request.GET.get("host", "")
     host = next((host for host in hosts if str(host.pk) == wanted), hosts[0] if hosts else None)
-    context: dict[str, Any] = {"hosts": hosts, "host": host, "any_host": bool(hosts) or Host.objects.filter(on_hosts_where(user, "guest.create", "pk")).exists()}
+    context: dict[str, Any] = {
+        "hosts": hosts,
+        "host": host,
+        "any_host": bool(hosts) or Host.objects.filter(on_hosts_where(user, "guest.create", "pk")).exists(),
+    }
     if host:
         known = ("name", "title", "source", "pool", "volume")
         context["choices"] = offers.choices_of(host)
-        context["quotas"] = quotas.shown(quotas.gauges(cast("User", request.user)))
+        context["quotas"] = gauges.shown(quotas.gauges(cast("User", request.user)))
         context["given"] = {key: request.GET[key][:255] for key in known if key in request.GET}
     return render(request, "guests/create.html", context)
 
@@ -67,5 +71,5 @@ def check(request: HttpRequest) -> JsonResponse:
     user = cast("User", request.user)
     found = examine(host, body["params"], user)
     virt = Wish(host, found.params).virt if found.params else ""
-    shown = quotas.shown(quotas.gauges(user, found.need))
+    shown = gauges.shown(quotas.gauges(user, found.need))
     return JsonResponse({"errors": found.errors, "warnings": found.warnings, "virt": virt, "quotas": shown})

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_noop
 from dashboard.guests.operations.common import virsh
 from dashboard.guests.operations.wish import ERRORS, GIB, CreateParams, Wish, run
 from dashboard.inventory.models import Guest, Host, Pool, Volume
+from dashboard.jobs import quotas
 from dashboard.jobs.errors import Failed
 from dashboard.jobs.operation import Operation, Step, Text, register
 from dashboard.virt import change, power, storage
@@ -30,7 +31,10 @@ STILL_MADE = 240.0
 
 
 def _check(user: User, host: Host, params: CreateParams) -> dict[str, list[Text]]:
-    return {field: list(texts) for field, texts in run(ERRORS, Wish(host, params)).items()}
+    found: dict[str, list[Text]] = {field: list(texts) for field, texts in run(ERRORS, Wish(host, params)).items()}
+    for field, texts in quotas.refusals(user, params.need).items():
+        found.setdefault(field, []).extend(texts)
+    return found
 
 
 def _plan(host: Host, params: CreateParams) -> dict[str, Any]:
@@ -205,6 +209,7 @@ register(
         target="host",
         params=CreateParams,
         check=_check,
+        reserve=lambda user, host, params: params.need,
         plan=_plan,
         # Several may be made on one host at the same time, but not two of one name.
         lock_for=lambda host, params: f"guest-name:{host.pk}:{params.name}",
@@ -214,6 +219,7 @@ register(
             Step("start", _("Start it"), _start, _stop),
         ],
         virsh=_lines,
+        queue="slow",  # storage may take its time, or hang: what is quick does not wait behind it
         cancellable=True,
         icon="plus",
     )

@@ -12,7 +12,7 @@ from dashboard.guests.disks import disks_of
 from dashboard.guests.operations.common import NEEDS_OFF, by_state, first_of, persistent_only, virsh, virsh_word
 from dashboard.inventory.models import Guest, Volume
 from dashboard.jobs.errors import Failed
-from dashboard.jobs.operation import Many, Operation, Params, Step, Text, register
+from dashboard.jobs.operation import Many, Need, Operation, Params, Step, Text, register
 from dashboard.virt import change, power, storage
 from dashboard.virt.errors import VirtError
 from dashboard.virt.facts import GuestState
@@ -146,12 +146,14 @@ register(
         many=Many(DeleteManyParams, _each, typed=True),
         refuse=first_of(by_state(NEEDS_OFF), persistent_only),
         check=_check,
+        reserve=lambda user, guest, params: Need(guests=-1),
         plan=_plan,
         steps=[
             Step("undefine", _("Delete the machine's definition"), _undefine),
             Step("volumes", _("Delete the chosen disks"), _delete_volumes, deadline=1800),
         ],
         virsh=_line,
+        queue="slow",
         confirm=_("The machine is deleted. Of its disks, only those that you choose are deleted with it."),
         icon="trash-2",
         extra={"danger": True},

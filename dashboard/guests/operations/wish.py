@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -14,9 +14,13 @@ from pydantic import Field, ValidationError
 from dashboard.guests.disks import FIXED_POOLS, SHARED_POOLS, used_by
 from dashboard.guests.operations.describe import GoodName, GoodTitle, name_taken
 from dashboard.inventory.models import Host, Network, Pool, Volume
-from dashboard.jobs.operation import Params, Text
+from dashboard.jobs import quotas
+from dashboard.jobs.operation import Need, Params, Text
 from dashboard.jobs.wording import plain_errors
 from dashboard.live.formats import bytes_text
+
+if TYPE_CHECKING:
+    from dashboard.accounts.models import User
 
 GIB = 1024**3
 MAX_VCPUS = 255
@@ -52,6 +56,17 @@ class CreateParams(Params):
     def makes_disk(self) -> bool:
         """Whether a new volume is made; an existing image is attached as it is."""
         return self.source != "image" and self.disk_gib > 0
+
+    @property
+    def need(self) -> Need:
+        """What it takes of quotas. An image that is there already was made by somebody else."""
+        return Need(
+            guests=1,
+            vcpus=self.vcpus,
+            memory_kib=self.memory_mib * 1024,
+            disk_bytes=self.disk_gib * GIB if self.makes_disk else 0,
+            fields={"vcpus": "vcpus", "memory_kib": "memory_mib", "disk_bytes": "disk_gib"},
+        )
 
 
 class Wish:
@@ -300,9 +315,11 @@ class Findings:
     errors: dict[str, list[str]] = field(default_factory=dict)
     warnings: dict[str, list[str]] = field(default_factory=dict)
     params: CreateParams | None = None
+    need: Need = field(default_factory=Need)
+    """What it takes of quotas, as far as it can be read."""
 
 
-def examine(host: Host, values: dict[str, Any]) -> Findings:
+def examine(host: Host, values: dict[str, Any], user: User) -> Findings:
     """Check what was typed so far: a field that cannot be read keeps only its own checks back."""
     found = Findings()
     try:
@@ -314,7 +331,11 @@ def examine(host: Host, values: dict[str, Any]) -> Findings:
             key: value for key, value in values.items() if key in CreateParams.model_fields and key not in found.errors
         }
         wish = Wish(host, _partly(readable))
-    found.errors |= {key: value for key, value in run(ERRORS, wish, found.errors).items() if key not in found.errors}
+    found.need = wish.params.need
+    unreadable = set(found.errors)
+    for finds in (run(ERRORS, wish, unreadable), quotas.refusals(user, found.need)):
+        for key in finds.keys() - unreadable:
+            found.errors.setdefault(key, []).extend(finds[key])
     found.warnings = run(WARNINGS, wish, found.errors)
     return found
 

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from dashboard.accounts.models import User
 from dashboard.guests.choices import choices_of
-from dashboard.guests.operations.wish import examine, known_format
+from dashboard.guests.operations.wish import Findings, examine, known_format
 from dashboard.inventory.models import Host, Network, Pool, Volume
 from dashboard.jobs.operation import OPERATIONS
-from tests.unit.guests.conftest import make_guest, make_host, make_volume
+from tests.unit.guests.conftest import make_guest, make_host, make_person, make_volume
 
 pytestmark = pytest.mark.django_db
 
@@ -26,12 +27,17 @@ def wish(host: Host, pool: Pool, network: Network) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def examined(host: Host, values: dict[str, Any]) -> Findings:
+    """What an operator without quotas is told."""
+    return examine(host, values, User.objects.first() or make_person("operator"))
+
+
 def errors(host: Host, wish: dict[str, Any], **changes: Any) -> dict[str, list[str]]:
-    return examine(host, wish | changes).errors
+    return examined(host, wish | changes).errors
 
 
 def test_a_good_wish_has_neither_errors_nor_warnings(host: Host, wish: dict[str, Any]) -> None:
-    found = examine(host, wish)
+    found = examined(host, wish)
     assert (found.errors, found.warnings) == ({}, {})
 
 
@@ -68,7 +74,7 @@ def test_a_name_that_the_host_has_is_taken_and_one_of_another_host_is_not(host: 
 def test_more_than_the_pool_has_free_is_a_warning_and_more_than_it_holds_an_error(
     host: Host, wish: dict[str, Any]
 ) -> None:
-    assert list(examine(host, wish | {"disk_gib": 70}).warnings) == ["disk_gib"]
+    assert list(examined(host, wish | {"disk_gib": 70}).warnings) == ["disk_gib"]
     assert errors(host, wish, disk_gib=70) == {}
     assert list(errors(host, wish, disk_gib=200)) == ["disk_gib"]
 
@@ -89,13 +95,13 @@ def test_an_inactive_pool_or_network_says_so(host: Host, wish: dict[str, Any]) -
     Pool.objects.update(state="inactive")
     Network.objects.update(active=False)
     assert set(errors(host, wish)) == {"source_volume", "disk_pool", "network"}
-    later = examine(host, wish | {"start_now": False})
+    later = examined(host, wish | {"start_now": False})
     assert "network" not in later.errors
     assert "network" in later.warnings
 
 
 def test_more_vcpus_or_memory_than_there_are_free_is_a_warning(host: Host, wish: dict[str, Any]) -> None:
-    assert set(examine(host, wish | {"vcpus": 8, "memory_mib": 6000}).warnings) == {"vcpus", "memory_mib"}
+    assert set(examined(host, wish | {"vcpus": 8, "memory_mib": 6000}).warnings) == {"vcpus", "memory_mib"}
 
 
 def test_a_host_that_does_not_answer_takes_no_guest(host: Host, wish: dict[str, Any]) -> None:
@@ -175,7 +181,7 @@ class TestImages:
 def test_the_operation_finds_what_the_form_finds(host: Host, wish: dict[str, Any], operator: Any) -> None:
     declared = OPERATIONS["guest.create"]
     bad = wish | {"network": "gone", "memory_mib": 9000}
-    assert declared.check(operator, host, declared.params.model_validate(bad)) == examine(host, bad).errors
+    assert declared.check(operator, host, declared.params.model_validate(bad)) == examine(host, bad, operator).errors
 
 
 def test_the_plan_fixes_uuid_mac_and_volume_and_never_the_same_twice(host: Host, wish: dict[str, Any]) -> None:
