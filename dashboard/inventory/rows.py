@@ -53,6 +53,7 @@ def guest_row(guest: Guest, metrics: list[Any] | None = None) -> Row:
         "display": next((item["kind"] for item in graphics if item.get("kind") in ("vnc", "spice")), ""),
         "serial": bool(facts.get("serials")),
         "io_error": io_error(guest),
+        "os": facts.get("os", ""),
     }
     if metrics is not None:
         row["metrics"] = metrics

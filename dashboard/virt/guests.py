@@ -202,6 +202,7 @@ def facts_of(domain: Domain) -> dict[str, Any]:
         "agent": agent is not None,
         "agent_connected": agent is not None and agent.target_state == "connected",
         "video": domain.video,
+        "os": domain.system,
     }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from lxml import etree
 from dashboard.virt.xml.parse import XmlRefused, parse, to_text
 from dashboard.virt.xml.view import Number, Size, Text, There, View, add, children, reach, remove
 
+LIBOSINFO = "http://libosinfo.org/xmlns/libvirt/domain/1.0"
 KVMWEB = "urn:kvmweb:guest:1"
 """Namespace of what kvmweb writes into a guest's metadata: tags, and the job that made the guest."""
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
@@ -240,6 +241,13 @@ class Domain(View):
     def tags(self) -> tuple[str, ...]:
         """kvmweb's tags in the metadata."""
         return ours(self._ours, "tag")
+
+    @property
+    def system(self) -> str:
+        """What other programs noted as its operating system: "debian 12" for http://debian.org/debian/12; "" for nothing."""
+        noted = self.element.find(f"metadata/{{{LIBOSINFO}}}libosinfo/{{{LIBOSINFO}}}os")
+        address = "" if noted is None else noted.get("id") or ""
+        return " ".join(address.partition("://")[2].split("/")[1:])[:100]
 
     @property
     def job(self) -> str:
