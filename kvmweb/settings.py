@@ -223,6 +223,8 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+KEEP_JOBS_DAYS = env.integer("KVMWEB_KEEP_JOBS_DAYS")
+
 LANGUAGE_CODE = env.text("KVMWEB_LANGUAGE")
 LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
 LOCALE_PATHS = [BASE_DIR / "dashboard" / "locale"]

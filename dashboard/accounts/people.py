@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from dashboard.accounts import turns
 from dashboard.accounts.access import forget
 from dashboard.accounts.audit import record
 from dashboard.accounts.models import Grant, User
@@ -67,6 +68,7 @@ def set_role(person: User, role: str, *, by: str = "") -> None:
 def change_person(*, actor: User, person: User, role: str, is_active: bool, source_ip: str = "") -> None:
     """Set a person's role and whether they may sign in. A disabled person's sessions end at once."""
     with transaction.atomic():
+        turns.take("administrators")
         was = {"role": person.role, "is_active": person.is_active}
         person.is_active = is_active
         person.save(update_fields=["is_active"])

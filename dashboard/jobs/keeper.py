@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from django.db import Error as DatabaseFailure
 from django.db import close_old_connections
 from django.db.models import F
-from django.utils import timezone
+from django.db.models.functions import Now
 from django.utils.translation import gettext_noop
 
-from dashboard.jobs import doorbell, lease, news
+from dashboard.jobs import doorbell, family, lease, news
 from dashboard.jobs.errors import Fenced
 from dashboard.jobs.lease import Hold, clock, lease_end
 from dashboard.jobs.models import Job
@@ -65,6 +65,7 @@ def serve(stop: threading.Event) -> None:
             if clock() - renewed >= lease.RENEW:
                 renewed = clock()
                 renew()
+            family.flush()
         except DatabaseFailure:
             logger.exception("leases were not renewed; trying again")
             close_old_connections()
@@ -109,7 +110,7 @@ def give_up(hold: Hold) -> None:
 def _take_away(hold: Hold) -> None:
     """Write that the step was given up, under a new fencing number; the last step of an undo ends the job."""
     job = hold.job
-    fields = {"attempt": F("attempt") + 1, "holder": "", "lease_until": None, "rung_at": timezone.now(), "crashes": 0}
+    fields = {"attempt": F("attempt") + 1, "holder": "", "lease_until": None, "rung_at": Now(), "crashes": 0}
     hold.log(HUNG, level="error")
     if job.state != Job.State.UNDOING:
         error = {"error_code": "hung", "error": HUNG, "error_values": {}, "error_detail": ""}

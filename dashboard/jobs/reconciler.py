@@ -17,7 +17,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from dashboard.inventory.models import Host
-from dashboard.jobs import doorbell, lease
+from dashboard.jobs import doorbell, family, lease, pruning, quotas
 from dashboard.jobs.lease import clock
 from dashboard.jobs.models import Job
 from dashboard.virt import pool
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 EVERY = 3.0
 HOSTS_EVERY = 10
-"""How many looks for work go by between two looks for hosts that were removed."""
+"""How many looks for work go by between two looks for hosts that were removed, owned guests that are gone, old jobs."""
 RUNG_LATELY = 3.0
 """Seconds in which a ring that was heard starts a job on an idle worker."""
 BATCH = 200
@@ -72,6 +72,8 @@ def serve(stop: threading.Event, ear: Ear) -> None:
             ear.listen(client)
             if number % HOSTS_EVERY == 0:
                 forget_hosts()
+                quotas.correct()
+                pruning.prune()
         except DatabaseFailure:
             logger.exception("the job table cannot be read; trying again")
         except redis.RedisError as error:
@@ -85,10 +87,13 @@ def serve(stop: threading.Event, ear: Ear) -> None:
 def look(client: redis.Redis, free: Callable[[str], bool]) -> int:
     """Ring for the jobs that wait unheard, or whose worker is gone; returns how many."""
     bury_the_dead()
-    rung = 0
+    family.settle_all()
+    rung = _ring_for_children(client) if free(family.MANY) else 0
     for queue in QUEUES:
         waiting = Job.objects.filter(lease.claimable(), queue=queue)
-        silent = Q(rung_at__isnull=True) | Q(rung_at__lt=Now() - timedelta(seconds=RUNG_LATELY))
+        lately = Now() - timedelta(seconds=RUNG_LATELY)
+        # A ring in the future comes from a process whose clock is ahead of the database's.
+        silent = Q(rung_at__isnull=True) | Q(rung_at__lt=lately) | Q(rung_at__gt=Now() + timedelta(seconds=RUNG_LATELY))
         due = list(waiting.filter(silent).order_by("created_at").values_list("pk", flat=True)[:BATCH])
         if not due or not free(queue):
             continue
@@ -100,6 +105,19 @@ def look(client: redis.Redis, free: Callable[[str], bool]) -> int:
             Job.objects.filter(pk=job_id).update(rung_at=Now())
             rung += 1
     return rung
+
+
+def _ring_for_children(client: redis.Redis) -> int:
+    """Ring for children: first for those whose worker is gone, which have their turn already, then for the next ones."""
+    if int(client.llen(family.MANY)):
+        return 0
+    began = Job.objects.filter(lease.claimable(), queue=family.MANY).exclude(state=Job.State.QUEUED)
+    rung = 0
+    for job_id in list(began.order_by("created_at").values_list("pk", flat=True)[:BATCH]):
+        if not doorbell.ring(str(job_id), family.MANY):
+            return rung
+        rung += 1
+    return rung + family.ring()
 
 
 def forget_hosts() -> None:

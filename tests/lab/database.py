@@ -121,10 +121,10 @@ def close_pool() -> None:
 
 def fresh(state: Path, template: Database | None = None) -> Database:
     """A database for an installation in the folder `state`: empty, or a copy of `template`."""
+    state.mkdir(parents=True, exist_ok=True)
     if postgresql():
         return Database(name=server().create(template.name if template else "template0"))
     file = state / "kvmweb.sqlite3"
     if template is not None and template.file is not None:
-        state.mkdir(parents=True, exist_ok=True)
         file.write_bytes(template.file.read_bytes())
     return Database(file=file)

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import redis as redis_module
+from django.core.management import call_command
 
-from tests.lab import guests
+from tests.lab import database, guests
+from tests.lab.database import Database
 from tests.lab.hosts import Lab, LabHost
 from tests.lab.redis import RedisServer
 
@@ -95,3 +97,22 @@ def redis_client(redis_server: RedisServer) -> Iterator[redis_module.Redis]:
     with redis_server.client() as client:
         client.flushall()
         yield client
+
+
+@pytest.fixture(scope="session")
+def migrated_database(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Iterator[Database]:
+    """An empty database with all tables, to be copied."""
+    made = database.fresh(tmp_path_factory.mktemp("migrated"))
+    with django_db_blocker.unblock(), made.as_default():
+        call_command("migrate", verbosity=0)
+    yield made
+    made.forget()
+
+
+@pytest.fixture
+def own_database(tmp_path: Path, migrated_database: Database, django_db_blocker: Any) -> Iterator[Database]:
+    """A database of the test's own, empty but for its tables, that threads and processes may use, too."""
+    own = database.fresh(tmp_path / "state", migrated_database)
+    with django_db_blocker.unblock(), own.as_default():
+        yield own
+    own.forget()

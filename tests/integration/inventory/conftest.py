@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.integration.inventory.fixtures import migrated, mirror
+from tests.integration.inventory.fixtures import mirror
 
-__all__ = ["migrated", "mirror"]
+__all__ = ["mirror"]

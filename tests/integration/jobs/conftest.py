@@ -16,13 +16,11 @@ import pytest
 
 django.setup()  # a conftest named on the command line is read before pytest-django has done so
 
-from django.core.management import call_command
 
 from dashboard.accounts.models import AuditEntry, User
 from dashboard.jobs import service
 from dashboard.jobs.models import Job
 from tests.integration.jobs import operations
-from tests.lab import database
 from tests.lab.database import Database
 from tests.lab.redis import RedisServer
 
@@ -123,40 +121,26 @@ class Plant:
             worker.wait()
 
 
-@pytest.fixture(scope="session")
-def _migrated(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> Database:
-    """An empty, migrated database, copied for each test."""
-    made = database.fresh(tmp_path_factory.mktemp("jobs"))
-    with django_db_blocker.unblock(), made.as_default():
-        call_command("migrate", verbosity=0)
-    return made
-
-
 @pytest.fixture
 def plant(
     tmp_path: Path,
-    _migrated: Database,
+    own_database: Database,
     redis_server: RedisServer,
-    django_db_blocker: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Plant]:
     """The plant, without a worker yet."""
-    state = tmp_path / "state"
-    own = database.fresh(state, _migrated)
-    monkeypatch.setenv("KVMWEB_STATE_DIR", str(state))
-    for name, value in own.env.items():
+    monkeypatch.setenv("KVMWEB_STATE_DIR", str(tmp_path / "state"))
+    for name, value in own_database.env.items():
         monkeypatch.setenv(name, value)
     with redis_server.client() as client:
         client.flushall()
-    with django_db_blocker.unblock(), own.as_default():
-        made = Plant(tmp_path, redis_server)
-        try:
-            yield made
-        finally:
-            made.stop()
-            if redis_server.process is None:
-                redis_server.start()
-    own.forget()
+    made = Plant(tmp_path, redis_server)
+    try:
+        yield made
+    finally:
+        made.stop()
+        if redis_server.process is None:
+            redis_server.start()
 
 
 __all__ = ["operations"]
