@@ -58,6 +58,7 @@ class GuestOut(Schema):
     display: str
     serial: bool
     io_error: bool
+    os: str
 
 
 class PoolOut(Schema):
