@@ -11,7 +11,7 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from dashboard.accounts.access import can
+from dashboard.accounts.access import can, know
 from dashboard.accounts.models import User
 from dashboard.consoles.refusals import GONE, RIGHTS, SESSION, Why
 from dashboard.inventory.models import Guest
@@ -32,9 +32,13 @@ class Grant:
 
 
 def ended(grants: Collection[Grant]) -> dict[Grant, Why]:
-    """The grants that no longer hold, each with the reason. Three queries, whatever the number."""
+    """The grants that no longer hold, each with the reason.
+
+    Four queries, whatever the number; one more where roles of their own play a part.
+    """
     sessions = _sessions({grant.session_key for grant in grants})
     people = User.objects.in_bulk({grant.user for grant in grants})
+    know(list(people.values()))
     guests = {
         (guest.host_id, str(guest.uuid)): guest
         for guest in Guest.objects.filter(uuid__in={grant.uuid for grant in grants}, host__enabled=True)

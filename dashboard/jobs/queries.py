@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.db.models import CharField, Q, QuerySet, Value
 from django.db.models.functions import Cast, Concat, Replace
 from django.utils import timezone
 
-from dashboard.accounts.access import ALL, Rights, can, limits_of, rights_of
+from dashboard.accounts.access import ALL, Rights, can, can_somewhere, limits_of, rights_of
 from dashboard.accounts.models import User
 from dashboard.inventory.models import Guest
 from dashboard.jobs.models import Job
@@ -39,9 +40,9 @@ def _viewed(rights: Rights) -> Q:
     if "job.view" in rights.everywhere:
         return Q(pk__isnull=False)
     wanted = rights.hosts_with("job.view")
-    for (host, uuid), held in rights.guests.items():
+    for (host, key), held in rights.guests.items():
         if "job.view" in held:
-            wanted |= Q(host_id=host, object_kind="guest", object_key=uuid)
+            wanted |= Q(host_id=host, object_kind="guest", object_key=key)
     tags = {tag: held for tag, held in rights.tags.items() if "job.view" in held}
     if tags:
         guests = Guest.objects.filter(Rights(tags=tags).guests_with("job.view")).annotate(spot=_spot("uuid"))
@@ -55,9 +56,16 @@ def _spot(field: str) -> Concat:
     return Concat(Cast("host_id", CharField()), Value("/"), bare, output_field=CharField())
 
 
-def filtered(user: User, *, state: str = "", host: str = "", search: str = "") -> QuerySet[Job]:
-    """Visible jobs of that state ("active": all that go on), host id, and with that text in their object's name."""
+def filtered(user: User, *, state: str = "", host: str = "", search: str = "", parent: str = "") -> QuerySet[Job]:
+    """Visible jobs of that state ("active": all that go on), host id, and with that text in their object's name.
+
+    `parent`: the children of that job. Else children are left out where their parent stands for them, but in a search.
+    """
     jobs = visible_jobs(user)
+    if parent:
+        jobs = jobs.filter(parent=parent) if _is_uuid(parent) else jobs.none()
+    elif not search and not host:
+        jobs = jobs.filter(parent__isnull=True) if can(user, "job.view") else jobs.exclude(parent__created_by=user)
     if state == "active":
         jobs = jobs.filter(state__in=Job.ACTIVE)
     elif state in Job.State.values:
@@ -69,11 +77,20 @@ def filtered(user: User, *, state: str = "", host: str = "", search: str = "") -
     return jobs
 
 
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
 def recent_jobs(user: User) -> list[Job]:
     """For the drawer: one's own of the last day, and whatever is going on."""
     since = timezone.now() - timedelta(hours=RECENT_HOURS)
     mine: dict[str, Any] = {"created_by": user, "created_at__gte": since}
-    return list(visible_jobs(user).filter(Q(**mine) | Q(state__in=Job.ACTIVE))[:RECENT])
+    jobs = visible_jobs(user).filter(parent__isnull=True)
+    return list(jobs.filter(Q(**mine) | Q(state__in=Job.ACTIVE))[:RECENT])
 
 
 def log_of(job: Job) -> list[dict[str, Any]]:
@@ -92,7 +109,11 @@ def repeatable(job: Job) -> bool:
 def may_act(user: User, job: Job) -> bool:
     """Whether this person may cancel or repeat the job."""
     declared = OPERATIONS.get(job.operation)
-    return declared is not None and can(user, declared.permission, job)
+    if declared is None:
+        return False
+    if job.is_parent and job.created_by_id == user.pk:
+        return can_somewhere(user, declared.permission)
+    return can(user, declared.permission, job)
 
 
 def steps_of(job: Job) -> list[dict[str, Any]]:

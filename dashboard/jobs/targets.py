@@ -79,7 +79,9 @@ def visible(user: User, declared: Operation, kind: str, key: str, host_id: int |
         number = int(key) if key.isdecimal() and len(key) < 16 else 0
         return Host.objects.filter(where, pk=number).first()
     if kind == "guest":
-        return _visible(Guest.objects.filter(_either(user, seen, may, lambda name: guests_where(user, name))), key, host_id)
+        return _visible(
+            Guest.objects.filter(_either(user, seen, may, lambda name: guests_where(user, name))), key, host_id
+        )
     where = _either(user, seen, may, lambda name: on_hosts_where(user, name))
     model = Pool if kind == "pool" else Network
     return _visible(model._default_manager.filter(where), key, host_id)

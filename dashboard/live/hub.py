@@ -8,16 +8,19 @@ import logging
 import time
 import weakref
 from collections import Counter
+from collections.abc import Set
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
 from django.db import DatabaseError
 
 from dashboard.accounts.access import Scope
 from dashboard.inventory import bus, metrics
-from dashboard.live import sessions
+from dashboard.live import sessions, tags
 from dashboard.live.client import SIGNED_OUT, Client, Position
 from dashboard.live.stream import Entry, Stream, position_of
+from dashboard.live.tags import Tags
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,8 @@ BEAT_SECONDS = 3.0
 MOST_PER_PERSON = 100
 """Open pages of one person: nginx has room for about a thousand sockets of everybody's."""
 PING = '{"ping":1}'
+GLIMPSE = ("id", "name", "status", "last_seen")
+"""What people learn of a host when they may see guests there, but not the host."""
 
 
 class Hub:
@@ -37,6 +42,8 @@ class Hub:
         self._clients: set[Client] = set()
         self._seats: Counter[int] = Counter()
         self._stream = Stream()
+        self._tags = Tags()
+        self._unlearnt = False
         self._stale: bool | None = None
         self._recheck = asyncio.Event()
         self._rewatch = asyncio.Event()
@@ -80,9 +87,11 @@ class Hub:
         if missed is None:
             client.replayed([self._resync()], (0, 0))
             return
-        shaped = [_Message(entry) for entry in missed]
+        read = position_of(self._stream.last)
+        shaped = [_Message(entry).since(self._tags, read) for entry in missed]
         until = shaped[-1].position if shaped else position_of(since)
-        client.replayed([message.text for message in shaped if message.for_client(client)], until)
+        told = [message.for_client(client) for message in shaped]
+        client.replayed([text for text in told if text], until)
 
     def leave(self, client: Client) -> None:
         """Forget a page."""
@@ -101,14 +110,21 @@ class Hub:
         pause = 0.05
         while True:
             try:
-                if not await self._stream.begin():
+                whole = await self._stream.begin()
+                await self._learn()
+                if not whole:
                     self._tell_all(self._resync())
                 self._begun.set()
                 while True:
                     changes, figures = await self._stream.read()
                     pause = 0.05
+                    if self._unlearnt and await self._learn():
+                        self._tell_all(self._resync())
                     for entry in changes:
-                        self._deliver(entry)
+                        message = _Message(entry)
+                        if message.content.get("k") == "resync":
+                            await self._learn()
+                        self._deliver(message)
                     for entry in figures:
                         self._deliver_figures(entry)
             except bus.BusError as error:
@@ -116,13 +132,24 @@ class Hub:
                 await asyncio.sleep(pause)
                 pause = min(2.0, pause * 2)
 
-    def _deliver(self, entry: Entry) -> None:
-        message = _Message(entry)
+    async def _learn(self) -> bool:
+        """Take all tags from the database; nothing is read from the stream meanwhile, so no message is overtaken."""
+        try:
+            self._tags.begin(await asyncio.get_running_loop().run_in_executor(self._thread, tags.tagged_guests))
+        except DatabaseError as error:
+            log.warning("Tags cannot be read, trying again: %s", error)
+            self._unlearnt = True
+            return False
+        self._unlearnt = False
+        return True
+
+    def _deliver(self, message: _Message) -> None:
+        message.live(self._tags)
         if message.content.get("k") == "rights":
             self._recheck.set()
         for client in list(self._clients):
-            if message.for_client(client):
-                client.offer(message.position, message.text)
+            if text := message.for_client(client):
+                client.offer(message.position, text)
 
     def _deliver_figures(self, entry: Entry) -> None:
         """Each page gets the figures of the guests that it watches, under the position that the hub has reached."""
@@ -133,9 +160,14 @@ class Hub:
             f'{{"id":"{self._stream.last}","m":{{"k":"metrics","host":{host},"t":{int(content.get("t") or 0)},"rows":{{'
         )
         for client in list(self._clients):
-            wanted = client.watching.get(host, frozenset()) & parts.keys()
-            if wanted and client.scope.sees({"k": "metrics", "host": host}):
+            wanted = [
+                uuid for uuid in client.watching.get(host, frozenset()) & parts.keys() if self._sees(client, host, uuid)
+            ]
+            if wanted:
                 client.tell(head + ",".join(parts[uuid] for uuid in wanted) + "}}}")
+
+    def _sees(self, client: Client, host: int, uuid: str) -> bool:
+        return client.scope.sees({"k": "metrics", "host": host, "uuid": uuid}, self._tags.of(host, uuid))
 
     def _resync(self) -> str:
         """What makes a page fetch everything anew, with the position from where its updates go on."""
@@ -197,20 +229,64 @@ class Hub:
 
 
 class _Message:
-    """One entry of the stream, read once for all pages."""
+    """One entry of the stream, read once for all pages, with the tags by which it is told who may see it."""
 
     def __init__(self, entry: Entry) -> None:
-        self.id, raw = entry
+        self.id, self._raw = entry
         self.position: Position = position_of(self.id)
-        self.content: dict[str, Any] = json.loads(raw)
-        resync = self.content.get("k") == "resync"
-        self.text = f'{{"id":"{self.id}","resync":true}}' if resync else f'{{"id":"{self.id}","m":{raw}}}'
+        self.content: dict[str, Any] = json.loads(self._raw)
+        self._before: tags.Words = ()
+        self._tags: tags.Words = ()
+        self._there: Set[str] = frozenset()
 
-    def for_client(self, client: Client) -> bool:
-        """Whether the page may see it."""
-        if self.content.get("k") == "rights":
-            return self.content.get("user") == client.scope.user_id
-        return self.content.get("k") == "resync" or client.scope.sees(self.content)
+    @cached_property
+    def text(self) -> str:
+        """As it is sent to who may see all of it."""
+        resync = self.content.get("k") == "resync"
+        return f'{{"id":"{self.id}","resync":true}}' if resync else f'{{"id":"{self.id}","m":{self._raw}}}'
+
+    @cached_property
+    def _gone(self) -> str:
+        """As it is sent to who saw the guest until its tags changed."""
+        host, uuid = self.content.get("host"), self.content.get("uuid")
+        gone = {"k": "guest", "host": host, "uuid": uuid, "op": "gone", "row": {"uuid": uuid, "host": host}}
+        return json.dumps({"id": self.id, "m": gone}, separators=(",", ":"))
+
+    @cached_property
+    def _glimpse(self) -> str:
+        """As it is sent to who sees guests of the host, but not the host."""
+        row = self.content.get("row") or {}
+        seen = {**self.content, "row": {name: row[name] for name in GLIMPSE if name in row}}
+        return json.dumps({"id": self.id, "m": seen}, separators=(",", ":"), ensure_ascii=False)
+
+    def live(self, known: Tags) -> None:
+        """Now is its turn: the tags before and after it are those of the hub, which learns from it."""
+        host, uuid = self.content.get("host"), self.content.get("uuid")
+        self._before, self._there = known.of(host, uuid), frozenset(known.there(host))
+        known.learn(self.position, self.content)
+        self._tags = known.of(host, uuid)
+
+    def since(self, known: Tags, read: Position) -> _Message:
+        """It is told again, or ahead of the hub's own reading, which has come to `read`."""
+        host, uuid = self.content.get("host"), self.content.get("uuid")
+        self._before = known.before(self.position, read, self.content)
+        told = self.content.get("k") == "guest" and self.content.get("op") == "set"
+        self._tags = tags.told_tags(self.content) if told else self._before or known.of(host, uuid)
+        self._there = frozenset(known.there(host))
+        return self
+
+    def for_client(self, client: Client) -> str:
+        """What the page is told of it; "" if its person may not know of it."""
+        kind, scope = self.content.get("k"), client.scope
+        if kind == "rights":
+            return self.text if self.content.get("user") == scope.user_id else ""
+        if kind == "resync" or scope.sees(self.content, self._tags):
+            return self.text
+        if kind == "guest" and scope.sees(self.content, self._before):
+            return self._gone
+        if kind == "host" and scope.glimpses(int(self.content.get("host") or 0), self._there):
+            return self._glimpse
+        return ""
 
 
 def _monitor(*, stale: bool) -> str:
