@@ -92,11 +92,24 @@ declare(
     "KVMWEB_ENCRYPTION_KEYS",
     "",
     "secret",
-    "Comma-separated Fernet keys that encrypt host credentials, newest first. Empty: made on the first run, mode 0600, in the state folder.",
+    "Comma-separated Fernet keys that encrypt host credentials and second factors, newest first. Empty: made on the first run, mode 0600, in the state folder.",
+)
+declare(
+    "KVMWEB_IDLE_MINUTES",
+    "120",
+    "int",
+    "Minutes after which a person who does nothing is signed out; 0: only after the 12 hours that any sign-in lasts.",
 )
 declare("KVMWEB_LANGUAGE", "en", "text", "Language of a person who has chosen none: en or zh-hans.")
 declare("KVMWEB_TIME_ZONE", "UTC", "text", "Time zone in which times are shown.")
 declare("KVMWEB_WORKER_THREADS", "16", "int", "Jobs that one worker runs at the same time.")
+declare("KVMWEB_BULK_PER_HOST", "4", "int", "How many machines of one host are worked on at once when many were chosen.")
+declare(
+    "KVMWEB_KEEP_JOBS_DAYS",
+    "180",
+    "int",
+    "Days after which finished jobs and their logs are removed; 0: never. The audit log is always kept.",
+)
 declare("KVMWEB_LOG_LEVEL", "INFO", "text", "DEBUG, INFO, WARNING or ERROR.")
 declare("KVMWEB_DEBUG", "0", "bool", "1: Django's debug pages. Never where others can reach it.")
 

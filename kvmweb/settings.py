@@ -27,6 +27,7 @@ ENCRYPTION_KEYS = (
 LISTEN = env.text("KVMWEB_LISTEN")
 PUBLIC_URL = address.public_url()
 LOCAL_HOST = env.boolean("KVMWEB_LOCAL_HOST")
+BULK_PER_HOST = max(1, env.integer("KVMWEB_BULK_PER_HOST"))
 LIBVIRT_SOCKET = env.text("KVMWEB_LIBVIRT_SOCKET")
 
 _public = urlsplit(PUBLIC_URL)
@@ -101,9 +102,8 @@ TEMPLATES = [
 ]
 
 
-def _database() -> dict[str, Any]:
-    """The database of KVMWEB_DATABASE_URL, or SQLite in WAL mode in the state folder."""
-    url = env.text("KVMWEB_DATABASE_URL")
+def database_of(url: str) -> dict[str, Any]:
+    """The database of a postgresql:// address, or for "" SQLite in WAL mode in the state folder."""
     if not url:
         return {
             "ENGINE": "django.db.backends.sqlite3",
@@ -142,7 +142,7 @@ def _database() -> dict[str, Any]:
     }
 
 
-DATABASES = {"default": _database()}
+DATABASES = {"default": database_of(env.text("KVMWEB_DATABASE_URL"))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.text("KVMWEB_REDIS_URL") or f"unix://{RUN_DIR}/redis.sock"
