@@ -6,6 +6,7 @@ from django.urls import include, path
 from django.views.i18n import JavaScriptCatalog
 
 from dashboard.accounts.decorators import public
+from dashboard.api.views import metrics
 
 urlpatterns = [
     path("accounts/", include("dashboard.accounts.signin_urls")),
@@ -17,5 +18,6 @@ urlpatterns = [
     path("", include("dashboard.networks.urls")),
     path("", include("dashboard.consoles.urls")),
     path("api/", include("dashboard.api.urls")),
+    path("metrics", metrics, name="metrics"),
     path("", include("dashboard.guests.urls")),
 ]

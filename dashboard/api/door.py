@@ -14,6 +14,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.utils.translation import gettext as _
 
+from dashboard.accounts import tokens
 from dashboard.accounts.adapter import client_ip
 from dashboard.api.problems import is_problem, problem, turn_into_problem
 from dashboard.inventory.bus import BusError
@@ -88,8 +89,6 @@ class Caller:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if by_header(request):
             scheme, _blank, text = request.headers["Authorization"].strip().partition(" ")
-            from dashboard.accounts import tokens
-
             person = None
             if scheme.lower() == "bearer":
                 person = tokens.authenticate(text.strip(), client_ip(request))
@@ -103,9 +102,11 @@ class Caller:
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HttpResponse | None:
-        """Nobody in particular is told 401 by `SignInRequired`; others why their request cannot be read."""
-        if not is_ours(request) or not request.user.is_authenticated:
+        """Say 401 to nobody in particular, before `SignInRequired` sends them to a page; to others what cannot be read."""
+        if not is_ours(request):
             return None
+        if not request.user.is_authenticated:
+            return problem(401, _("Sign in first, or send a token: Authorization: Bearer …"), "unauthenticated")
         return _unreadable(request)
 
 

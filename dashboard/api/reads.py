@@ -21,6 +21,7 @@ from dashboard.api import schemas
 from dashboard.api.paging import Asked, Orders, page
 from dashboard.api.problems import Refusal
 from dashboard.guests import queries as guests
+from dashboard.guests import search
 from dashboard.inventory import metrics, rows
 from dashboard.inventory.models import Guest, Host, Network, Pool
 
@@ -28,7 +29,7 @@ router = Router()
 
 Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
 OnHost = Annotated[Id | None, Field(description="Of this host only; its id")]
-Search = Annotated[str, Field(max_length=500)]
+Search = Annotated[str, Field(max_length=search.LONGEST)]
 Placed = TypeVar("Placed", Guest, Pool, Network)
 
 NAMED: Orders = {"name": ("name", "pk"), "host": ("host__name", "name", "pk")}
@@ -123,9 +124,12 @@ def list_guests(
 
 
 def _found(user: User, q: str) -> QuerySet[Guest]:
-    """The guests that fit a query, in the language of the list's search box."""
-    hosts = list(Host.objects.only("id", "name"))
-    return guests._matching(guests.visible_to(user), guests.Filters(q=q), hosts)
+    """The guests that fit a search, in the language of the list's search box."""
+    try:
+        return guests.visible_to(user).filter(search.parse(q).q(user))
+    except search.SearchError as error:
+        said = _("Please correct what is marked.")
+        raise Refusal(422, "invalid", said, errors={"q": [error.message]}, position=error.start) from error
 
 
 def _guest(request: HttpRequest, uuid: UUID, host: int | None) -> Guest:

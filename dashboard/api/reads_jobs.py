@@ -22,6 +22,7 @@ from dashboard.api.paging import Asked, Orders, page
 from dashboard.api.reads import Id, Search, user_of
 from dashboard.inventory.rows import epoch_ms
 from dashboard.jobs import queries as jobs
+from dashboard.jobs import quotas
 from dashboard.jobs.models import Job
 from dashboard.jobs.operation import OPERATIONS
 from dashboard.jobs.rows import job_row
@@ -141,7 +142,7 @@ def get_me(request: HttpRequest) -> Any:
         "permissions": sorted(rights.everywhere & limits.everywhere),
         "somewhere": sorted(name for name in PERMISSIONS if rights.somewhere(name) and limits.somewhere(name)),
         "token": _token(user.__dict__.get("_token")),
-        "quota": [],
+        "quota": quotas.summary(user),
     }
 
 

@@ -123,6 +123,10 @@ class JobOut(Schema):
     """The operation that a failed job proposes instead: operation, label, confirm."""
     virsh: str
     result: dict[str, Any]
+    parent: UUID | None
+    """The job for many objects that it belongs to."""
+    children: dict[str, int] | None
+    """Of a job for many: how many there are in each state."""
     cancellable: bool
     cancel_requested: bool
     quiet: bool

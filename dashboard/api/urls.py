@@ -6,6 +6,7 @@ from django.urls import path
 
 from dashboard.api import problems
 from dashboard.api.changes import jobs_router, operations_router
+from dashboard.api.events import router as events
 from dashboard.api.face import Face, Session, StrictParser, Token
 from dashboard.api.reads import router as reads
 from dashboard.api.reads_jobs import router as reads_jobs
@@ -19,7 +20,7 @@ api = Face(
     docs_url=None,
 )
 problems.install(api)
-for router in (reads, reads_jobs, operations_router(), jobs_router):
+for router in (reads, reads_jobs, events, operations_router(), jobs_router):
     api.add_router("", router)
 
 urlpatterns = [path("v1/", api.urls)]

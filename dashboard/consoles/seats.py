@@ -60,3 +60,8 @@ class Seat:
                 pipe.execute()
         except bus.BusError:
             return
+
+
+def open_consoles() -> int:
+    """How many consoles are open in all. Raises BusError."""
+    return int(bus.client().zcount("kvmweb:seats", time.time() - STALE_SECONDS, "+inf"))

@@ -311,3 +311,8 @@ def hub() -> Hub:
     if loop not in _hubs:
         _hubs[loop] = Hub()
     return _hubs[loop]
+
+
+def open_pages() -> int:
+    """How many pages and event streams are open in this process."""
+    return sum(len(one._clients) for one in list(_hubs.values()))
