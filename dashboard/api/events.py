@@ -6,14 +6,15 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
-from ninja import Header, Router
+from ninja import Router
+from ninja.params.functions import Header
 from pydantic import Field
 
 from dashboard.api.door import by_header
@@ -153,9 +154,10 @@ class _Stream:
         """Messages until the hub gives the reader up."""
         ended = self._client.ended
         while not ended.done():
-            following = asyncio.ensure_future(self._client.next())
+            following = asyncio.create_task(self._client.next())
+            either: set[asyncio.Future[Any]] = {following, ended}
             try:
-                await asyncio.wait({following, ended}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
                 if following.done():
                     yield following.result()
             finally:

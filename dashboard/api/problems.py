@@ -26,7 +26,10 @@ PLAIN: dict[int, tuple[str, Promise]] = {
     401: ("unauthenticated", gettext_lazy("Sign in first, or send a token: Authorization: Bearer …")),
     403: ("denied", gettext_lazy("You may not do this.")),
     404: ("not_found", gettext_lazy("This does not exist, or you may not see it.")),
-    405: ("method_not_allowed", gettext_lazy("This address knows no such method; the header Allow names those it knows.")),
+    405: (
+        "method_not_allowed",
+        gettext_lazy("This address knows no such method; the header Allow names those it knows."),
+    ),
     413: ("too_large", gettext_lazy("The request is larger than 1 MiB.")),
     500: ("internal", gettext_lazy("Something went wrong in kvmweb. Its log says what.")),
     503: ("unavailable", gettext_lazy("kvmweb cannot do this at present. Try again later.")),

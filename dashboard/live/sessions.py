@@ -13,6 +13,7 @@ from django.db import connection
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from dashboard.accounts import tokens
 from dashboard.accounts.access import Scope, know, scope_of
 from dashboard.accounts.models import ApiToken, User
 
