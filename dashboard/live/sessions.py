@@ -23,12 +23,12 @@ TOKEN = "token "
 
 
 def scopes(session_keys: Collection[str]) -> dict[str, Scope]:
-    """Session key → what its person may see; sessions that have ended and disabled people are left out.
+    """Key → what its person may see; sessions and tokens that have ended and disabled people are left out.
 
-    Three queries for up to 500 sessions; one more where roles of their own play a part.
+    Three queries for up to 500 sessions; one more where roles of their own play a part; a few for each token.
     """
-    keys = sorted(set(session_keys))
-    found: dict[str, Scope] = {}
+    keys = sorted(key for key in set(session_keys) if not key.startswith(TOKEN))
+    found = _of_tokens({key for key in session_keys if key.startswith(TOKEN)})
     for start in range(0, len(keys), BATCH):
         rows = Session.objects.filter(session_key__in=keys[start : start + BATCH], expire_date__gt=timezone.now())
         claims = {row.session_key: _claim(row.session_data) for row in rows}
