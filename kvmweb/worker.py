@@ -9,11 +9,11 @@ import warnings
 from kvmweb import env
 from kvmweb.celery import app
 
-QUEUES = ["actions", "slow"]
+QUEUES = ["actions", "slow", "many"]
 
 
 def main() -> int:
-    """Run jobs until told to stop; both queues, in threads that share their connections to hosts."""
+    """Run jobs until told to stop; all queues, in threads that share their connections to hosts."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kvmweb.settings")
     # kvmweb manages this machine's guests as root by design, and takes no pickles.
     warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from dashboard.accounts.models import AuditEntry, User
 
 
-def record(
+def entry(
     *,
     actor: User | None,
     action: str,
@@ -22,8 +23,8 @@ def record(
     job_id: uuid.UUID | None = None,
     detail: dict[str, Any] | None = None,
 ) -> AuditEntry:
-    """Append one entry. `phase` is "start" or "end" of a job, "event", or "denied"; `detail` never holds secrets."""
-    return AuditEntry.objects.create(
+    """One entry, not yet written. `phase` is "start" or "end" of a job, "event", or "denied"; `detail` never holds secrets."""
+    return AuditEntry(
         actor=actor,
         actor_name=actor.get_username() if actor else "",
         action=action,
@@ -37,3 +38,15 @@ def record(
         job_id=job_id,
         detail=detail or {},
     )
+
+
+def record(**fields: Any) -> AuditEntry:
+    """Append one entry; the fields are those of `entry`."""
+    written = entry(**fields)
+    written.save()
+    return written
+
+
+def record_all(entries: Iterable[AuditEntry]) -> None:
+    """Append many entries of `entry` at once: the starts and ends of jobs on many objects."""
+    AuditEntry.objects.bulk_create(entries, batch_size=500)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
+from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from dashboard.jobs import runner
+from django.db import DatabaseError, close_old_connections
+
+from dashboard.jobs import family, runner
 from dashboard.jobs.lease import clock
+from dashboard.jobs.models import MANY
 
 logger = logging.getLogger(__name__)
 
@@ -18,22 +23,40 @@ MOST = 256
 _threads = ThreadPoolExecutor(max_workers=MOST, thread_name_prefix="job")
 
 
-class _Places:
-    """How many jobs may run here at once, and how many of them slow ones."""
+BACKGROUND = ("slow", MANY)
+"""Queues whose jobs leave hands free for what somebody waits for at a button."""
 
-    def __init__(self, all_: int, slow: int) -> None:
-        self.most = {"": all_, "slow": slow}
-        self.taken = {"": 0, "slow": 0}
+
+class _Places:
+    """How many jobs may run here at once, and how many of them in the background, of each kind and together."""
+
+    def __init__(self) -> None:
+        self.most: Counter[str] = Counter({"": 16, "slow": 8, MANY: 8, "background": 12})
+        self.taken: Counter[str] = Counter()
         self.guard = threading.Lock()
         self.heard = clock()
 
+    def left(self, queue: str) -> int:
+        """How many jobs of that queue could start now."""
+        return min(self.most[kind] - self.taken[kind] for kind in _kinds(queue))
 
-_places = _Places(16, 8)
+
+_places = _Places()
 
 
-def reserve(*, threads: int, slow: int) -> None:
-    """This worker has that many threads, and lets at most `slow` slow jobs run: the others stay free for quick ones."""
-    _places.most = {"": threads, "slow": slow}
+def _kinds(queue: str) -> list[str]:
+    """What a job of that queue takes a place of each of."""
+    return ["", queue, "background"] if queue in BACKGROUND else [""]
+
+
+def reserve(*, threads: int, only: str = "") -> None:
+    """This worker has that many threads. Slow jobs and those on many objects take at most half of them each, and three
+    quarters together: the others stay free for quick ones. A worker of `only` one such queue gives it all."""
+    if only in BACKGROUND:
+        _places.most = Counter({"": threads, only: threads, "background": threads})
+        return
+    half, most = max(1, threads // 2), max(1, threads - max(1, threads // 4))
+    _places.most = Counter({"": threads, "slow": half, MANY: half, "background": most})
 
 
 def heard() -> float:
@@ -44,26 +67,42 @@ def heard() -> float:
 def free(queue: str) -> bool:
     """Whether a job of that queue could start now."""
     with _places.guard:
-        return all(_places.taken[kind] < _places.most[kind] for kind in ("", queue) if kind in _places.most)
+        return _places.left(queue) > 0
 
 
 def work(job_id: uuid.UUID, queue: str) -> None:
-    """Run the job; returns when it has ended here or was given up. A slow one without a place stays queued."""
-    kinds = [kind for kind in ("", queue) if kind in _places.most]
+    """Run the job; returns when it has ended here or was given up. One in the background without a place stays queued."""
     with _places.guard:
         _places.heard = clock()
-        if queue == "slow" and _places.taken["slow"] >= _places.most["slow"]:
-            return
-        for kind in kinds:
-            _places.taken[kind] += 1
+        place = queue not in BACKGROUND or _places.left(queue) > 0
+        if place:
+            _places.taken.update(_kinds(queue))
+    if not place:
+        _children(queue, lambda: family.not_now(job_id))
+        return
     try:
         left = threading.Event()
         _threads.submit(runner.run, job_id, left).add_done_callback(_report)
         left.wait()
     finally:
         with _places.guard:
-            for kind in kinds:
-                _places.taken[kind] -= 1
+            _places.taken.subtract(_kinds(queue))
+            free_now = _places.left(queue)
+        # Not before the place is free: the ring may be heard here, at once.
+        _children(queue, lambda: family.ring(free_now))
+
+
+def _children(queue: str, act: Callable[[], object]) -> None:
+    """For children of a parent: what keeps the others coming. What fails here the reconciler makes good."""
+    if queue != MANY:
+        return
+    try:
+        close_old_connections()
+        act()
+    except DatabaseError:
+        logger.exception("the next of many jobs was not rung for")
+    finally:
+        close_old_connections()
 
 
 def _report(done: Future[None]) -> None:

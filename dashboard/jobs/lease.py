@@ -19,9 +19,9 @@ from django.db.models import Case, CharField, F, PositiveIntegerField, Q, Value,
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, Now
 
-from dashboard.jobs import news
+from dashboard.jobs import family, news, quotas
 from dashboard.jobs.errors import Fenced
-from dashboard.jobs.models import Job
+from dashboard.jobs.models import PARENT, Job
 
 LEASE = 20.0
 """Seconds that a worker may be silent before its jobs are taken over."""
@@ -121,9 +121,11 @@ class Hold:
         with transaction.atomic():
             self.write(state=state, finished_at=Now(), progress=None, **fields)
             self.job.refresh_from_db(fields=["finished_at"])
+            quotas.settle(self.job)
             news.note(self.job, "end", state)
         self.lost = True
         news.tell(self.job)
+        family.ended(self.job)
 
     def release(self) -> None:
         """Hand the job over: whoever rings or looks next may claim it at once."""
@@ -132,16 +134,31 @@ class Hold:
 
 
 def claimable() -> Q:
-    """Jobs that wait for a worker, and those whose worker is gone."""
+    """Jobs that wait for a worker, and those whose worker is gone. The parent of many jobs is no worker's."""
     active = Q(state__in=(Job.State.RUNNING, Job.State.UNDOING))
-    return Q(state=Job.State.QUEUED) | active & (Q(lease_until__isnull=True) | Q(lease_until__lt=Now()))
+    waiting = Q(state=Job.State.QUEUED) | active & (Q(lease_until__isnull=True) | Q(lease_until__lt=Now()))
+    return waiting & ~Q(queue=PARENT)
 
 
 def claim(job_id: uuid.UUID, holder: str, left: threading.Event) -> Hold | None:
     """Take the job, or None when it is not to be had. Counts a crash when its former worker died holding it."""
     asked = clock()
+    with transaction.atomic():
+        # The count of those that run and the claim that adds one belong together.
+        if family.has_turn(job_id):
+            changed = _take(job_id, holder)
+        else:
+            family.not_now(job_id)
+            changed = 0
+    if not changed:
+        return None
+    job = Job.objects.select_related("host", "created_by").get(pk=job_id)
+    return Hold(job, asked, left) if job.holder == holder else None
+
+
+def _take(job_id: uuid.UUID, holder: str) -> int:
     queued, handed_over = When(state=Job.State.QUEUED, then=0), When(holder="", then=F("crashes"))
-    changed = Job.objects.filter(claimable(), pk=job_id).update(
+    return Job.objects.filter(claimable(), pk=job_id).update(
         state=Case(
             When(state=Job.State.QUEUED, then=Value(Job.State.RUNNING.value)),
             default=F("state"),
@@ -153,7 +170,3 @@ def claim(job_id: uuid.UUID, holder: str, left: threading.Event) -> Hold | None:
         lease_until=lease_end(),
         started_at=Coalesce("started_at", Now()),
     )
-    if not changed:
-        return None
-    job = Job.objects.select_related("host", "created_by").get(pk=job_id)
-    return Hold(job, asked, left) if job.holder == holder else None

@@ -13,6 +13,11 @@ from dashboard.accounts.access import Place
 from dashboard.accounts.models import ApiToken
 from dashboard.inventory.models import Guest, Host
 
+PARENT = ""
+"""The queue of a job that only stands for its children: no worker's."""
+MANY = "many"
+"""The queue of children: their own hands, so that a click need not wait for them."""
+
 
 class Job(models.Model):
     """One run of an operation. A partial unique index allows one active job for each locked object."""
@@ -99,7 +104,7 @@ class Job(models.Model):
             models.Index(fields=["parent", "state"], name="children_by_state"),
             models.Index(
                 fields=["host", "parent", "created_at"],
-                condition=models.Q(queue="many", state="queued"),
+                condition=models.Q(queue=MANY, state="queued"),
                 name="children_that_wait",
             ),
         ]
@@ -118,6 +123,11 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"{self.operation} {self.object_name}".strip()
+
+    @property
+    def is_parent(self) -> bool:
+        """Whether it only stands for its children."""
+        return self.queue == PARENT
 
     @property
     def place(self) -> Place:

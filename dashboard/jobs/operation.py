@@ -89,7 +89,7 @@ class Many:
     params: type[Params] | None = None
     """What is asked once for all of them; None: the operation's own parameters. Fields with a title are in the dialog."""
     each: Callable[[Any, Any], dict[str, Any]] = _the_same
-    """(target, parameters for all) → the operation's parameters for this target."""
+    """(target, `params`) → the operation's parameters for this target; not asked where `params` is None."""
     typed: bool = False
     """The number of targets must be typed to confirm: what is lost cannot be got back."""
 

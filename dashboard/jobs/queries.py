@@ -63,7 +63,7 @@ def filtered(user: User, *, state: str = "", host: str = "", search: str = "", p
     """
     jobs = visible_jobs(user)
     if parent:
-        jobs = jobs.filter(parent=parent) if _is_uuid(parent) else jobs.none()
+        jobs = jobs.filter(parent=_uuid_of(parent))
     elif not search and not host:
         jobs = jobs.filter(parent__isnull=True) if can(user, "job.view") else jobs.exclude(parent__created_by=user)
     if state == "active":
@@ -77,12 +77,11 @@ def filtered(user: User, *, state: str = "", host: str = "", search: str = "", p
     return jobs
 
 
-def _is_uuid(text: str) -> bool:
+def _uuid_of(text: str) -> uuid.UUID:
     try:
-        uuid.UUID(text)
+        return uuid.UUID(text)
     except ValueError:
-        return False
-    return True
+        return uuid.UUID(int=0)  # nobody's
 
 
 def recent_jobs(user: User) -> list[Job]:

@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from dashboard.inventory.models import Host
 from dashboard.jobs import doorbell, family, lease, pruning, quotas
 from dashboard.jobs.lease import clock
-from dashboard.jobs.models import Job
+from dashboard.jobs.models import MANY, Job
 from dashboard.virt import pool
 
 logger = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def look(client: redis.Redis, free: Callable[[str], bool]) -> int:
     """Ring for the jobs that wait unheard, or whose worker is gone; returns how many."""
     bury_the_dead()
     family.settle_all()
-    rung = _ring_for_children(client) if free(family.MANY) else 0
+    rung = _ring_for_children(client) if free(MANY) else 0
     for queue in QUEUES:
         waiting = Job.objects.filter(lease.claimable(), queue=queue)
         lately = Now() - timedelta(seconds=RUNG_LATELY)
@@ -109,12 +109,12 @@ def look(client: redis.Redis, free: Callable[[str], bool]) -> int:
 
 def _ring_for_children(client: redis.Redis) -> int:
     """Ring for children: first for those whose worker is gone, which have their turn already, then for the next ones."""
-    if int(client.llen(family.MANY)):
+    if int(client.llen(MANY)):
         return 0
-    began = Job.objects.filter(lease.claimable(), queue=family.MANY).exclude(state=Job.State.QUEUED)
+    began = Job.objects.filter(lease.claimable(), queue=MANY).exclude(state=Job.State.QUEUED)
     rung = 0
     for job_id in list(began.order_by("created_at").values_list("pk", flat=True)[:BATCH]):
-        if not doorbell.ring(str(job_id), family.MANY):
+        if not doorbell.ring(str(job_id), MANY):
             return rung
         rung += 1
     return rung + family.ring()

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.utils.translation import get_language, override
+from django.utils.translation import get_language, ngettext, override
 
 from dashboard.jobs.models import Job
 from dashboard.jobs.operation import OPERATIONS
@@ -23,8 +23,18 @@ def label_of(job: Job) -> str:
     return spoken(english(declared.label)) if declared else job.operation
 
 
+def name_of(job: Job) -> str:
+    """What the job is on: for a parent, how many in the active language."""
+    if not job.is_parent:
+        return job.object_name
+    number = job.plan.get("number", 0)
+    return ngettext("%(n)s virtual machine", "%(n)s virtual machines", number) % {"n": number}
+
+
 def cancellable(job: Job) -> bool:
     """Whether a cancel now would be honoured."""
+    if job.is_parent:
+        return job.state == Job.State.RUNNING and not job.cancel_requested
     if job.state == Job.State.QUEUED:
         return True
     declared = OPERATIONS.get(job.operation)
@@ -35,6 +45,7 @@ def words(job: Job) -> dict[str, Any]:
     """The parts of a row that are in the active language."""
     return {
         "label": label_of(job),
+        "object_name": name_of(job),
         "state_label": str(Job.State(job.state).label),
         "steps": [spoken(step) for step in job.steps],
         "message": spoken(job.message, job.message_values),
@@ -64,7 +75,6 @@ def job_row(job: Job) -> dict[str, Any]:
         "operation": job.operation,
         "object_kind": job.object_kind,
         "object_key": job.object_key,
-        "object_name": job.object_name,
         "host": job.host_id,
         "host_name": job.host_name,
         "state": str(job.state),
@@ -75,6 +85,8 @@ def job_row(job: Job) -> dict[str, Any]:
         "error_detail": job.error_detail,
         "virsh": job.virsh,
         "result": job.result,
+        "parent": None if job.parent_id is None else str(job.parent_id),
+        "children": job.result.get("children") if job.is_parent else None,
         "cancellable": cancellable(job),
         "cancel_requested": job.cancel_requested,
         "quiet": declared is not None and declared.quiet,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -14,11 +15,11 @@ from dashboard.accounts import audit
 from dashboard.accounts.access import can
 from dashboard.accounts.models import User
 from dashboard.inventory.models import Host
-from dashboard.jobs import doorbell, news, quotas
+from dashboard.jobs import doorbell, family, news, quotas
 from dashboard.jobs.errors import Denied, HostNotLive, Invalid, Locked, NotCancellable, Refused, SubmitError
 from dashboard.jobs.models import Job
 from dashboard.jobs.operation import OPERATIONS, Need, Operation, Params
-from dashboard.jobs.queries import visible_jobs
+from dashboard.jobs.queries import may_act, visible_jobs
 from dashboard.jobs.rows import cancellable
 from dashboard.jobs.targets import Described, Target, describe, find, lock_of
 from dashboard.jobs.wording import english, validate
@@ -47,27 +48,35 @@ def submit(
     declared = OPERATIONS[operation]
     facts = describe(target, host)
     if not can(user, declared.permission, target or host):
-        _note_denied(declared, facts, user, source_ip)
+        note_denied(declared, facts, user, source_ip)
         raise Denied(declared.permission)
-    if (former := _former(user, idempotency_key, declared, facts)) is not None:
+    if (former := former_of(user, idempotency_key, declared, facts)) is not None:
         return former
     try:
-        typed, lock = _checked(user, declared, target, facts, {} if params is None else params)
+        typed, lock = checked(user, declared, target, facts, {} if params is None else params)
     except SubmitError:
         # The other of two posts with one key may have come first since we looked.
-        if (former := _former(user, idempotency_key, declared, facts)) is not None:
+        if (former := former_of(user, idempotency_key, declared, facts)) is not None:
             return former
         raise
-    job = _row(declared, facts, target, typed)
+    job = row(declared, facts, target, typed)
     # An empty header is no key: two such posts are two wishes.
-    job.lock, job.idempotency_key, job.source_ip = lock, idempotency_key or None, source_ip[:64]
-    job.created_by, job.created_by_name = user, user.get_username()
-    job.token = user.__dict__.get("_token")
+    job.lock, job.idempotency_key = lock, idempotency_key or None
+    sign(job, user, source_ip)
     return _insert(job, declared, facts, declared.reserve(user, target, typed))
 
 
-def _checked(
-    user: User, declared: Operation, target: Target, facts: Described, params: dict[str, Any] | Params
+def _holder_of(lock: str) -> Job | None:
+    return Job.objects.filter(lock=lock, state__in=Job.ACTIVE).first()
+
+
+def checked(
+    user: User,
+    declared: Operation,
+    target: Target,
+    facts: Described,
+    params: dict[str, Any] | Params,
+    holder_of: Callable[[str], Job | None] = _holder_of,
 ) -> tuple[Params, str]:
     """The typed parameters and the name of the lock, or the error that says why not."""
     typed, errors = validate(declared, params)
@@ -76,7 +85,7 @@ def _checked(
     if facts.host is not None and not declared.offline and facts.host.status != Host.Status.LIVE:
         raise HostNotLive(facts.host)
     lock = lock_of(declared, target, typed)
-    if lock and (holder := Job.objects.filter(lock=lock, state__in=Job.ACTIVE).first()):
+    if lock and (holder := holder_of(lock)):
         raise Locked(holder)
     if (reason := declared.refuse(target, typed)) is not None:
         raise Refused(reason)
@@ -85,7 +94,14 @@ def _checked(
     return typed, lock
 
 
-def _row(declared: Operation, facts: Described, target: Target, typed: Params) -> Job:
+def sign(job: Job, user: User, source_ip: str) -> None:
+    """Write down who asked for it, with what, from where."""
+    job.created_by, job.created_by_name, job.source_ip = user, user.get_username(), source_ip[:64]
+    job.token = user.__dict__.get("_token")
+
+
+def row(declared: Operation, facts: Described, target: Target, typed: Params) -> Job:
+    """The job as it will stand in the table, still without who asked for it."""
     return Job(
         operation=declared.name,
         queue=declared.queue,
@@ -112,7 +128,7 @@ def _insert(job: Job, declared: Operation, facts: Described, need: Need | None) 
             news.note(job, "start")
             transaction.on_commit(lambda: _announce(job), robust=True)
     except IntegrityError:
-        if job.created_by and (former := _former(job.created_by, job.idempotency_key, declared, facts)) is not None:
+        if job.created_by and (former := former_of(job.created_by, job.idempotency_key, declared, facts)) is not None:
             return former
         holder = Job.objects.filter(lock=job.lock, state__in=Job.ACTIVE).first() if job.lock else None
         if holder is None:
@@ -126,7 +142,7 @@ def _announce(job: Job) -> None:
     doorbell.ring(str(job.pk), job.queue)
 
 
-def _former(user: User, key: str | None, declared: Operation, facts: Described) -> Job | None:
+def former_of(user: User, key: str | None, declared: Operation, facts: Described) -> Job | None:
     """The job that this person already made with this key; a key used for something else is an error."""
     if not key:
         return None
@@ -140,7 +156,8 @@ def _former(user: User, key: str | None, declared: Operation, facts: Described) 
     return former
 
 
-def _note_denied(declared: Operation, facts: Described, user: User, source_ip: str) -> None:
+def note_denied(declared: Operation, facts: Described, user: User, source_ip: str) -> None:
+    """Write down that somebody tried what they may not do."""
     audit.record(
         actor=user if user.is_authenticated else None,
         action=declared.name,
@@ -164,8 +181,10 @@ def cancel(user: User, job: Job) -> Job:
     Raises Denied or NotCancellable.
     """
     declared = OPERATIONS.get(job.operation)
-    if declared is None or not visible_to(user, job) or not can(user, declared.permission, job):
+    if declared is None or not visible_to(user, job) or not may_act(user, job):
         raise Denied(declared.permission if declared else "")
+    if job.is_parent:
+        return family.cancel(job, running_too=declared.cancellable)
     with transaction.atomic():
         waiting = Job.objects.filter(pk=job.pk, state=Job.State.QUEUED)
         ended = waiting.update(
@@ -177,6 +196,7 @@ def cancel(user: User, job: Job) -> Job:
             news.note(job, "end", str(job.state))
     if ended:
         news.tell(job)
+        family.ended(job)
         return job
     job.refresh_from_db()
     if not cancellable(job):
@@ -197,6 +217,10 @@ def retry(user: User, job: Job, *, source_ip: str = "") -> Job:
         raise Refused(_("Only a job that failed or was cancelled can be tried again."))
     if job.operation not in OPERATIONS:
         raise Refused(_("This version no longer knows the operation."))
+    if job.is_parent:
+        from dashboard.jobs import many  # it stands on this module
+
+        return many.retry(user, job, source_ip=source_ip)
     # Without its host the same UUID on another one would be found: that is another machine.
     forgotten = job.object_kind != "host" and job.host_id is None
     target = find(job.object_kind, job.object_key, job.host_id) if job.object_kind and not forgotten else None

@@ -30,7 +30,7 @@ def begin(sender: Any, **kwargs: Any) -> None:
     """Start what runs beside the jobs."""
     threads = int(getattr(sender.controller, "concurrency", 16) or 16)
     queues = set(sender.app.amqp.queues.consume_from)
-    hands.reserve(threads=threads, slow=threads if queues == {"slow"} else max(1, threads // 2))
+    hands.reserve(threads=threads, only=next(iter(queues)) if len(queues) == 1 else "")
     stop = context.leaving
     ear = reconciler.Ear(sorted(queues), free=hands.free, heard=hands.heard, deaf=leave)
     threading.Thread(target=keeper.serve, args=(stop,), name="keeper", daemon=True).start()
