@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from django.db.models import Q
 from django.db.models.functions import Coalesce
-from django.utils import timezone
 
 from dashboard.accounts.permissions import ON_GUESTS, ON_HOSTS, PERMISSIONS, ROLES
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
-    from dashboard.accounts.models import ApiToken, Grant, User
+    from dashboard.accounts.models import Grant, User
 
 Held = frozenset[str]
 NOTHING: Held = frozenset()
@@ -211,17 +210,6 @@ def limits_of(user: User | AnonymousUser) -> Rights:
     """What the token allows with which the person came; everything when they came without one."""
     limits: Rights = user.__dict__.get("_limits", ALL)
     return limits
-
-
-def scope_of_token(token: ApiToken) -> Rights:
-    """What a token allows, whoever owns it: nothing once it has expired or was revoked."""
-    from dashboard.accounts.models import Grant
-
-    over = token.expires_at is not None and token.expires_at <= timezone.now()
-    if over or token.revoked_at is not None:
-        return Rights()
-    every = {token.role: frozenset(PERMISSIONS)} if not token.role else permissions_of([token.role])
-    return gather([Grant(role=token.role, place=token.place, key=token.key)], every)
 
 
 def guests_where(user: User, permission: str = "guest.view") -> Q:

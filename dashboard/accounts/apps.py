@@ -12,5 +12,5 @@ class AccountsConfig(AppConfig):
     label = "accounts"
 
     def ready(self) -> None:
-        """Connect the audit of sessions."""
-        from dashboard.accounts import signals  # noqa: F401
+        """Connect the audit of sessions, and who is told when rights change."""
+        from dashboard.accounts import concerned, signals  # noqa: F401

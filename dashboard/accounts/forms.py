@@ -9,8 +9,9 @@ from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.utils.translation import gettext_lazy as _
 
+from dashboard.accounts.grant_forms import role_choices
 from dashboard.accounts.models import User
-from dashboard.accounts.permissions import ROLE_LABELS, VIEWER
+from dashboard.accounts.permissions import VIEWER
 
 LANGUAGES = [("", _("The browser's")), ("en", "English"), ("zh-hans", "简体中文")]
 
@@ -57,17 +58,30 @@ class FirstAdministratorForm(forms.Form):
 
 
 class PersonForm(FirstAdministratorForm):
-    """A new person with a role."""
+    """A new person with a role on everything; grants on less are given on the person's page."""
 
-    role = forms.ChoiceField(label=_("Role"), choices=list(ROLE_LABELS.items()), initial=VIEWER)
+    role = forms.ChoiceField(
+        label=_("Role"),
+        required=False,
+        initial=VIEWER,
+        help_text=_("On everything. Choose none to grant a role on a host, a tag or a virtual machine only."),
+    )
     field_order = ("username", "role", "password", "again")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["role"].choices = [("", _("None")), *role_choices()]  # type: ignore[attr-defined]
 
 
 class PersonChangeForm(forms.ModelForm):  # type: ignore[type-arg]
     """A person's role on everything, and whether they may sign in."""
 
-    role = forms.ChoiceField(label=_("Role"), choices=[("", _("None")), *ROLE_LABELS.items()], required=False)
+    role = forms.ChoiceField(label=_("Role"), required=False, help_text=_("On everything."))
     field_order = ("role", "is_active")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["role"].choices = [("", _("None")), *role_choices()]  # type: ignore[attr-defined]
 
     class Meta:
         model = User

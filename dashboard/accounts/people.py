@@ -15,6 +15,7 @@ from django.utils.crypto import constant_time_compare
 from dashboard.accounts import turns
 from dashboard.accounts.access import forget
 from dashboard.accounts.audit import record
+from dashboard.accounts.giving import beyond, refuse_beyond
 from dashboard.accounts.models import Grant, User
 from dashboard.accounts.permissions import ADMINISTRATOR
 from dashboard.accounts.signals import rights_changed
@@ -39,6 +40,8 @@ def add_person(*, actor: User | None, username: str, password: str, role: str, s
     person = User(username=username)
     validate_password(password, person)
     person.set_password(password)
+    if actor is not None:
+        refuse_beyond(beyond(actor, role, Grant.Where.EVERYTHING, ""))
     with transaction.atomic():
         person.save()
         set_role(person, role, by=actor.get_username() if actor else "")
@@ -57,9 +60,11 @@ def add_person(*, actor: User | None, username: str, password: str, role: str, s
 
 
 def set_role(person: User, role: str, *, by: str = "") -> None:
-    """Give the person this role on everything, in place of the one that they have there; "" takes it away."""
+    """Give the person this role on everything, in place of `person.role`; "" takes that away. Other grants stay."""
     on_everything = Grant.objects.filter(user=person, place=Grant.Where.EVERYTHING)
-    on_everything.exclude(role=role).delete()
+    forget(person)
+    if person.role != role:
+        on_everything.filter(role=person.role).delete()
     if role:
         on_everything.get_or_create(role=role, defaults={"user": person, "created_by": by})
     forget(person)
@@ -67,6 +72,8 @@ def set_role(person: User, role: str, *, by: str = "") -> None:
 
 def change_person(*, actor: User, person: User, role: str, is_active: bool, source_ip: str = "") -> None:
     """Set a person's role and whether they may sign in. A disabled person's sessions end at once."""
+    if role != person.role:
+        refuse_beyond(beyond(actor, role, Grant.Where.EVERYTHING, ""))
     with transaction.atomic():
         turns.take("administrators")
         was = {"role": person.role, "is_active": person.is_active}

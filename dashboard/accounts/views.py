@@ -1,11 +1,9 @@
-"""Pages of people: set-up, people, audit log, preferences."""
+"""Pages of people: set-up, people, preferences."""
 
 from __future__ import annotations
 
 from django.contrib import messages
 from django.contrib.auth import login
-from django.core.paginator import Paginator
-from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -18,12 +16,13 @@ from dashboard.accounts import people
 from dashboard.accounts.adapter import client_ip
 from dashboard.accounts.decorators import need, public, signed_in
 from dashboard.accounts.forms import FirstAdministratorForm, PersonChangeForm, PersonForm, PreferencesForm
-from dashboard.accounts.models import AuditEntry, User
+from dashboard.accounts.giving import Refusal
+from dashboard.accounts.grant_forms import GrantForm
+from dashboard.accounts.grant_views import last_administrator, rights_of_person, with_grants
+from dashboard.accounts.models import User
 from dashboard.accounts.permissions import ADMINISTRATOR
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
-MOST_WORDS = 8
-"""Of a search in the audit log; each is one more pass over four columns."""
 
 
 @public
@@ -53,8 +52,8 @@ def setup(request: HttpRequest, token: str) -> HttpResponse:
 @need("people.manage")
 def people_list(request: HttpRequest) -> HttpResponse:
     """Everybody, with role, last sign-in and whether they may sign in."""
-    everybody = User.objects.order_by("username")
-    return render(request, "accounts/people.html", {"people": everybody, "form": PersonForm()})
+    everybody = User.objects.order_by("username").prefetch_related("groups")
+    return render(request, "accounts/people.html", {"people": with_grants(everybody)})
 
 
 @need("people.manage")
@@ -64,15 +63,19 @@ def person_add(request: HttpRequest) -> HttpResponse:
     form = PersonForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
-        people.add_person(
-            actor=request.user,  # type: ignore[arg-type]
-            username=data["username"],
-            password=data["password"],
-            role=data["role"],
-            source_ip=client_ip(request),
-        )
-        messages.success(request, _("%(name)s may sign in now.") % {"name": data["username"]})
-        return redirect("accounts:people")
+        try:
+            people.add_person(
+                actor=request.user,  # type: ignore[arg-type]
+                username=data["username"],
+                password=data["password"],
+                role=data["role"],
+                source_ip=client_ip(request),
+            )
+        except Refusal as refusal:
+            form.add_error("role", str(refusal))
+        else:
+            messages.success(request, _("%(name)s may sign in now.") % {"name": data["username"]})
+            return redirect("accounts:people")
     return render(request, "accounts/person_add.html", {"form": form}, status=422 if form.errors else 200)
 
 
@@ -93,13 +96,26 @@ def person(request: HttpRequest, pk: int) -> HttpResponse:
                 source_ip=client_ip(request),
             )
         except people.LastAdministrator:
-            form.add_error(None, _("This is the last administrator: make somebody else administrator first."))
+            form.add_error(None, last_administrator())
+        except Refusal as refusal:
+            form.add_error("role", str(refusal))
         else:
             messages.success(request, _("%(name)s was changed.") % {"name": someone.username})
             return redirect("accounts:people")
-    return render(
-        request, "accounts/person.html", {"form": form, "someone": someone}, status=422 if form.errors else 200
-    )
+    return person_page(request, someone, form, status=422 if form.errors else 200)
+
+
+def person_page(
+    request: HttpRequest,
+    someone: User,
+    form: PersonChangeForm | None = None,
+    grant_form: GrantForm | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """A person's page, with a form that has errors in place of a fresh one."""
+    form = form or PersonChangeForm(instance=someone, initial={"role": someone.role})
+    context = {"form": form, "someone": someone, **rights_of_person(someone, grant_form)}
+    return render(request, "accounts/person.html", context, status=status)
 
 
 @need("people.manage")
@@ -110,22 +126,6 @@ def person_end_sessions(request: HttpRequest, pk: int) -> HttpResponse:
     ended = people.end_sessions(someone)
     messages.success(request, ngettext("%(n)d session ended.", "%(n)d sessions ended.", ended) % {"n": ended})
     return redirect("accounts:people")
-
-
-@need("audit.view")
-def audit(request: HttpRequest) -> HttpResponse:
-    """The audit log, newest first, searched by text."""
-    entries = AuditEntry.objects.all()
-    query = request.GET.get("q", "").strip()[:200]
-    for word in query.split()[:MOST_WORDS]:
-        entries = entries.filter(
-            Q(actor_name__icontains=word)
-            | Q(object_name__icontains=word)
-            | Q(action__icontains=word)
-            | Q(host_name__icontains=word)
-        )
-    page = Paginator(entries, 50).get_page(request.GET.get("page"))
-    return render(request, "accounts/audit.html", {"page": page, "query": query})
 
 
 @signed_in

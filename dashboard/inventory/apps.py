@@ -10,3 +10,7 @@ class InventoryConfig(AppConfig):
 
     name = "dashboard.inventory"
     label = "inventory"
+
+    def ready(self) -> None:
+        """Tell accounts what hosts, tags and guests are called."""
+        from dashboard.inventory import places  # noqa: F401

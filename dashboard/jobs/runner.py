@@ -13,7 +13,8 @@ from django.db import InterfaceError, OperationalError, close_old_connections, t
 from django.utils.translation import gettext_noop, override
 from pydantic import ValidationError
 
-from dashboard.accounts.access import can, can_somewhere, scope_of_token
+from dashboard.accounts import tokens
+from dashboard.accounts.access import Rights, can, can_somewhere
 from dashboard.jobs import context, doorbell, keeper, lease, news
 from dashboard.jobs.context import Context
 from dashboard.jobs.errors import Cancelled, Failed, Fenced, HandOver
@@ -223,7 +224,7 @@ def _still_permitted(job: Job, declared: Operation) -> None:
     if person is None:
         raise Failed(DENIED, code="denied")
     if job.token is not None:
-        person.__dict__["_limits"] = scope_of_token(job.token)
+        person.__dict__["_limits"] = tokens.limits(job.token) if tokens.holds(job.token) else Rights()
     target = find(job.object_kind, job.object_key, job.host_id) if job.object_kind else job.host
     if can(person, declared.permission, target or job):
         return

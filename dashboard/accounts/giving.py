@@ -1,0 +1,49 @@
+"""Nobody gives what they do not have: what a role would give on a place that somebody lacks there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.utils.translation import gettext as _
+
+from dashboard.accounts.access import Held, Place, can, limits_of, permissions_of, rights_of
+from dashboard.accounts.models import Grant, User
+from dashboard.accounts.permissions import ON_GUESTS, ON_HOSTS, PERMISSIONS, ROLES
+
+
+class Refusal(ValueError):
+    """Why it is not done, in one sentence for the person."""
+
+
+def beyond(actor: User, role: str, place: str, key: str) -> Held:
+    """The permissions that the role would give there and that `actor` does not have there."""
+    allows = ROLES.get(role) or permissions_of([role]).get(role, frozenset())
+    return frozenset(name for name in allows & given_on(place) if not _has(actor, name, place, key))
+
+
+def given_on(place: str) -> Held:
+    """The permissions that a grant on a place of this kind can give."""
+    if place == Grant.Where.EVERYTHING:
+        return frozenset(PERMISSIONS)
+    return ON_HOSTS if place == Grant.Where.HOST else ON_GUESTS
+
+
+def _has(actor: User, permission: str, place: str, key: str) -> bool:
+    if place == Grant.Where.TAG:
+        both = (rights_of(actor), limits_of(actor))
+        return can(actor, permission) or all(permission in one.tags.get(key.lower(), ()) for one in both)
+    if place == Grant.Where.EVERYTHING:
+        return can(actor, permission)
+    host, _slash, uuid = key.partition("/")
+    where = Place(host=int(host) if host.isdecimal() else None, guest=uuid)
+    return rights_of(actor).allow(permission, where) and limits_of(actor).allow(permission, where)
+
+
+def refuse_beyond(lacking: Iterable[str]) -> None:
+    """Refuse to give away what one does not have."""
+    names = sorted(str(PERMISSIONS[name]) for name in lacking)
+    if names:
+        raise Refusal(
+            _("You cannot give what you do not have there yourself: %(permissions)s.")
+            % {"permissions": "; ".join(names)}
+        )
