@@ -28,6 +28,10 @@ test: setup-test ## Linters and every test, from a bare machine
 test-long: setup-test ## What takes too long for every change
 	@deploy/test long
 
+.PHONY: test-postgres
+test-postgres: setup-test ## Every test once more, on a private PostgreSQL
+	@deploy/test postgres
+
 .PHONY: test-unit test-integration test-e2e test-architecture
 test-unit test-integration test-e2e test-architecture: setup-test
 	@deploy/test $(@:test-%=%)

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.lab import database
 from tests.lab.hosts import LabError, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,9 +33,11 @@ class Stack:
         self.state = Path(tempfile.mkdtemp(prefix="kvmweb-e2e-", dir="/tmp"))
         self.url = f"http://127.0.0.1:{free_port()}"
         self.setup_link = ""
+        self.database = database.fresh(self.state)
         self.output = self.state / "stack.log"
         outside = {name: value for name, value in os.environ.items() if not name.startswith("KVMWEB_")}
         self.env = outside | {
+            **self.database.env,
             "KVMWEB_STATE_DIR": str(self.state),
             "KVMWEB_LISTEN": self.url.removeprefix("http://"),
             "KVMWEB_LIBVIRT_SOCKET": libvirt_socket,
@@ -76,4 +79,5 @@ class Stack:
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
+        self.database.forget()
         shutil.rmtree(self.state, ignore_errors=True)

@@ -59,26 +59,32 @@ def server() -> PostgresServer:
 
 @dataclass(frozen=True)
 class Database:
-    """One installation's database. `file`: SQLite's, in the state folder; `name`: PostgreSQL's."""
+    """One installation's database. `file`: SQLite's, in the state folder; `name`: PostgreSQL's, on the server `on`."""
 
     file: Path | None = None
     name: str = ""
+    on: PostgresServer | None = None
+
+    @property
+    def url(self) -> str:
+        """What KVMWEB_DATABASE_URL says; "" for SQLite."""
+        return self.on.url(self.name) if self.on else ""
 
     @property
     def env(self) -> dict[str, str]:
         """What processes need in their environment beside KVMWEB_STATE_DIR."""
-        return {"KVMWEB_DATABASE_URL": server().url(self.name) if self.name else ""}
+        return {"KVMWEB_DATABASE_URL": self.url}
 
     def forget(self) -> None:
         """Remove it; a file goes with its folder."""
-        if self.name:
-            server().drop(self.name)
+        if self.on:
+            self.on.drop(self.name)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Nobody else can write while the block runs; reading goes on."""
-        if self.name:
-            with psycopg.connect(server().url(self.name)) as connection:
+        if self.on:
+            with psycopg.connect(self.url) as connection:
                 for table in ("inventory_host", "inventory_guest"):
                     connection.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE".encode())
                 yield
@@ -97,7 +103,9 @@ class Database:
 
         was, settings = connections["default"], connections.settings["default"]
         close_pool()
-        place: dict[str, Any] = {"NAME": self.name or str(self.file)}
+        place: dict[str, Any] = {"NAME": str(self.file)}
+        if self.on:
+            place = _postgresql(self.on, self.name)
         connections.settings["default"] = {**settings, **place}
         connections["default"] = connections.create_connection("default")
         try:
@@ -107,6 +115,13 @@ class Database:
             close_pool()
             connections.settings["default"] = settings
             connections["default"] = was
+
+
+def _postgresql(on: PostgresServer, name: str) -> dict[str, Any]:
+    """Django's settings for a database of that server, as kvmweb's own settings make them."""
+    from kvmweb.settings import database_of
+
+    return database_of(on.url(name))
 
 
 def close_pool() -> None:
@@ -123,7 +138,7 @@ def fresh(state: Path, template: Database | None = None) -> Database:
     """A database for an installation in the folder `state`: empty, or a copy of `template`."""
     state.mkdir(parents=True, exist_ok=True)
     if postgresql():
-        return Database(name=server().create(template.name if template else "template0"))
+        return Database(name=server().create(template.name if template else "template0"), on=server())
     file = state / "kvmweb.sqlite3"
     if template is not None and template.file is not None:
         file.write_bytes(template.file.read_bytes())

@@ -48,6 +48,8 @@ class PostgresServer:
             os.chown(self.folder, user.pw_uid, user.pw_gid)
         argv = [program("initdb"), "-D", self.folder / "data", "-U", OWNER, "--auth=trust", "--no-sync"]
         argv += ["--encoding=UTF8", "--locale=C.UTF-8"]
+        # Sorted as people sort, as most installations do: "b" between "A" and "C", where SQLite has it after both.
+        argv += ["--locale-provider=icu", "--icu-locale=en-US"]
         made = subprocess.run([*self._as_user(), *argv], capture_output=True, text=True, check=False, cwd="/")
         if made.returncode:
             raise LabError(f"initdb failed:\n{made.stdout}{made.stderr}")

@@ -149,6 +149,7 @@ def test_redis_that_dies_in_the_middle_of_a_step_does_not_disturb_the_job(plant:
     hold = plant.trap(f"hold-{place}")
     job = plant.submit()
     queued = plant.submit("test.make", tail="later")
+    plant.until(lambda: Job.objects.get(pk=job.pk).state == Job.State.RUNNING, 10, "a worker has it")
     reached = FORWARD.index(place) // 2
     plant.until(lambda: len([call for call in plant.calls() if call.startswith("make")]) >= reached, 10, "there")
     plant.redis.stop()

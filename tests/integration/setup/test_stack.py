@@ -19,6 +19,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.lab import database
+
 ROOT = Path(__file__).resolve().parents[3]
 READY = re.compile(r"kvmweb is ready: (\S+)/\n")
 START_SECONDS = 60
@@ -40,8 +42,10 @@ class Stack:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
+        self.database = database.fresh(self.state)
         self.environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("KVMWEB_")},
+            **self.database.env,
             "KVMWEB_STATE_DIR": str(self.state),
             "KVMWEB_LISTEN": f"127.0.0.1:{self.port}",
             "KVMWEB_LOCAL_HOST": "0",
@@ -114,6 +118,7 @@ def stack() -> Iterator[Stack]:
         stack.process.kill()
         stack.process.wait()
     until(lambda: not stack.processes(), 20, "nothing is left")
+    stack.database.forget()
     shutil.rmtree(folder)
 
 
@@ -138,7 +143,8 @@ def test_no_secret_stands_in_a_command_line_or_is_readable_by_others(stack: Stac
         assert path.stat().st_mode & 0o777 == 0o600
         assert not [line for line in lines if path.read_text().strip() in line]
     assert stack.state.stat().st_mode & 0o777 == 0o700
-    assert (stack.state / "kvmweb.sqlite3").stat().st_mode & 0o077 == 0
+    if stack.database.file:
+        assert stack.database.file.stat().st_mode & 0o077 == 0
 
 
 def test_the_doctor_finds_nothing_broken(stack: Stack) -> None:
