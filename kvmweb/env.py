@@ -103,7 +103,9 @@ declare(
 declare("KVMWEB_LANGUAGE", "en", "text", "Language of a person who has chosen none: en or zh-hans.")
 declare("KVMWEB_TIME_ZONE", "UTC", "text", "Time zone in which times are shown.")
 declare("KVMWEB_WORKER_THREADS", "16", "int", "Jobs that one worker runs at the same time.")
-declare("KVMWEB_BULK_PER_HOST", "4", "int", "How many machines of one host are worked on at once when many were chosen.")
+declare(
+    "KVMWEB_BULK_PER_HOST", "4", "int", "How many machines of one host are worked on at once when many were chosen."
+)
 declare(
     "KVMWEB_KEEP_JOBS_DAYS",
     "180",

@@ -48,3 +48,9 @@ def public(view: View) -> View:
     """Mark a view that needs no sign-in."""
     view.permission = "public"  # type: ignore[attr-defined]
     return view
+
+
+def sets_up_second_factor(view: View) -> View:
+    """Mark a view that also serves people who must set up a second factor before anything else."""
+    view.sets_up_second_factor = True  # type: ignore[attr-defined]
+    return view

@@ -1,13 +1,18 @@
-"""Closes every page to people who have not signed in, and speaks each person's language."""
+"""Closes every page to people who have not signed in as they must, and speaks each person's language."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib.auth import logout
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect
 from django.utils import translation
+
+from dashboard.accounts import sessions
+from dashboard.accounts.second_factor import missing
 
 
 class SignInRequired:
@@ -17,6 +22,9 @@ class SignInRequired:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        by_token = "_token" in request.user.__dict__
+        if request.user.is_authenticated and not by_token and not sessions.seen(request):
+            logout(request)
         language = getattr(request.user, "language", "")
         if language:
             translation.activate(language)
@@ -26,11 +34,26 @@ class SignInRequired:
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HttpResponse | None:
-        """Send a stranger to the sign-in page; answer a script with 401 in JSON."""
-        if request.user.is_authenticated or getattr(view, "permission", None) == "public":
+        """Send a stranger to the sign-in page, and who lacks the second factor that they must have to where it is set up."""
+        if getattr(view, "permission", None) == "public":
             return None
-        if "application/json" in request.headers.get("Accept", "") or request.path.startswith("/api/"):
-            said = str(translation.gettext("Sign in first."))
-            problem = {"type": "about:blank", "title": "Unauthorized", "status": 401, "detail": said, "error": said}
-            return JsonResponse(problem, status=401, content_type="application/problem+json")
-        return redirect_to_login(request.get_full_path())
+        if not request.user.is_authenticated:
+            if _is_script(request):
+                return _problem(401, "Unauthorized", translation.gettext("Sign in first."))
+            return redirect_to_login(request.get_full_path())
+        if getattr(view, "sets_up_second_factor", False) or not missing(request.user):
+            return None
+        if _is_script(request):
+            return _problem(
+                403, "Forbidden", translation.gettext("Your role demands a second factor: set one up first.")
+            )
+        return redirect("accounts:security")
+
+
+def _is_script(request: HttpRequest) -> bool:
+    return "application/json" in request.headers.get("Accept", "") or request.path.startswith("/api/")
+
+
+def _problem(status: int, title: str, said: str) -> JsonResponse:
+    problem = {"type": "about:blank", "title": title, "status": status, "detail": said, "error": said}
+    return JsonResponse(problem, status=status, content_type="application/problem+json")

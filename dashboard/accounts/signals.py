@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.contrib.sessions.models import Session
+from django.db.models.signals import post_delete, post_save
 from django.dispatch import Signal, receiver
 from django.http import HttpRequest
 from django.utils import timezone
@@ -21,7 +22,10 @@ rights_changed = Signal()
 @receiver(user_logged_in)
 def signed_in(sender: type[User], request: HttpRequest, user: User, **kwargs: Any) -> None:
     """A session began. Those that are over go: nothing else would ever remove them."""
+    from dashboard.accounts.sessions import begin
+
     Session.objects.filter(expire_date__lt=timezone.now()).delete()
+    begin(request, user)
     record(actor=user, action="session.start", phase="event", result="ok", source_ip=client_ip(request))
 
 
@@ -30,3 +34,11 @@ def signed_out(sender: type[User], request: HttpRequest, user: User | None, **kw
     """A session ended by its owner."""
     if user is not None:
         record(actor=user, action="session.end", phase="event", result="ok", source_ip=client_ip(request))
+
+
+@receiver([post_save, post_delete], sender="mfa.Authenticator")
+def second_factors_changed(sender: Any, instance: Any, **kwargs: Any) -> None:
+    """An authenticator app or passkey came or went."""
+    from dashboard.accounts.second_factor import note
+
+    note(instance.user_id)

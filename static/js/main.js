@@ -1,5 +1,6 @@
 // Starts every page: the parts all pages share, then the modules that elements ask for, then the live stream.
 
+import "./alive.js";
 import "./copy.js";
 import "./nav.js";
 import "./operations.js";

@@ -39,7 +39,8 @@ def test_every_page_declares_the_permission_it_needs(route: str, pattern: URLPat
 def test_only_these_pages_are_open_to_strangers() -> None:
     public = {route for route, pattern in own_patterns() if getattr(pattern.callback, "permission", None) == "public"}
     sign_in = {"accounts/login/", "accounts/logout/", "accounts/inactive/", "accounts/password/reset/"}
-    assert public <= {"jsi18n/", "setup/<str:token>/", "healthz", *sign_in}
+    steps = {"accounts/2fa/authenticate/", "accounts/2fa/webauthn/login/", "password/<str:token>/"}
+    assert public <= {"jsi18n/", "setup/<str:token>/", "healthz", *sign_in, *steps}
 
 
 def test_every_operation_declares_a_permission_and_its_command_line() -> None:
