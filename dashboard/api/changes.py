@@ -127,7 +127,7 @@ jobs_router = Router()
 def cancel_job(request: HttpRequest, response: HttpResponse, pk: UUID) -> Any:
     """Ask a job to stop and undo; one that has not begun ends at once."""
     job = get_object_or_404(queries.visible_jobs(user_of(request)), pk=pk)
-    return accepted(response, service.cancel(user_of(request), job))
+    return accepted(response, service.cancel(user_of(request), job, source_ip=client_ip(request)))
 
 
 @jobs_router.post("/jobs/{uuid:pk}/retry", response=ANSWERS, tags=["jobs"])

@@ -10,6 +10,7 @@ from dashboard.api.events import router as events
 from dashboard.api.face import Face, Session, StrictParser, Token
 from dashboard.api.reads import router as reads
 from dashboard.api.reads_jobs import router as reads_jobs
+from dashboard.api.views import docs
 
 api = Face(
     title="kvmweb",
@@ -23,4 +24,4 @@ problems.install(api)
 for router in (reads, reads_jobs, events, operations_router(), jobs_router):
     api.add_router("", router)
 
-urlpatterns = [path("v1/", api.urls)]
+urlpatterns = [path("v1/docs", docs, name="api-docs"), path("v1/", api.urls)]

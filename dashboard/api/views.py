@@ -8,6 +8,7 @@ from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, CollectorRegistr
 from prometheus_client.exposition import choose_encoder
 
 from dashboard.accounts.decorators import need, signed_in
+from dashboard.api.described import subjects
 from dashboard.api.figures import Figures
 
 
@@ -30,5 +31,5 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 @signed_in
 def docs(request: HttpRequest) -> HttpResponse:
-    """The API's description to read and to try, from `/api/v1/openapi.json`."""
-    return render(request, "api/docs.html")
+    """The API's description to read, from `/api/v1/openapi.json`."""
+    return render(request, "api/docs.html", {"subjects": subjects()})
