@@ -48,7 +48,7 @@ class PlaceField(forms.CharField):
         found = places.KINDS[self.kind].find("", OFFERED)
         if chosen and chosen not in dict(found):
             found = [*places.KINDS[self.kind].names([chosen]).items(), *found]
-        self.widget.choices = [("", "–"), *found]  # type: ignore[attr-defined]
+        self.widget.choices = [("", "–"), *found]
 
 
 class GrantForm(forms.Form):

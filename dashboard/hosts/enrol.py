@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.db import transaction
 
 from dashboard.accounts.audit import record
+from dashboard.accounts.grants import forget_host
 from dashboard.accounts.models import User
 from dashboard.inventory.credentials import FIELDS, load_secrets, remove_files, store_secrets
 from dashboard.inventory.models import Host, Transport
@@ -71,6 +72,7 @@ def remove_host(*, actor: User, host: Host, source_ip: str = "") -> None:
     with transaction.atomic():
         _record(actor, "host.remove", host, source_ip, {"address": host.address})
         host.delete()
+        forget_host(pk)
     remove_files(pk)
     publish({"k": "host", "host": pk, "op": "gone", "row": {"id": pk}})
     ask(pk, "host")

@@ -15,6 +15,7 @@ from dashboard.accounts.access import can, on_hosts_where
 from dashboard.accounts.adapter import client_ip
 from dashboard.accounts.decorators import Missing, need
 from dashboard.accounts.models import User
+from dashboard.accounts.whose import explained
 from dashboard.hosts import enrol, queries
 from dashboard.hosts.checks import shown
 from dashboard.hosts.forms import HostForm
@@ -58,6 +59,13 @@ def _managed(request: HttpRequest, pk: int) -> Host:
     if not can(request.user, "host.manage", host):
         raise Missing("host.manage")
     return host
+
+
+@need("host.view")
+def host_rights(request: HttpRequest, pk: int) -> HttpResponse:
+    """Each permission on this host, yes or no, and by which grant."""
+    host = get_object_or_404(Host, on_hosts_where(_user(request), "host.view", "pk"), pk=pk)
+    return render(request, "hosts/rights.html", {"host": host, **explained(request, host)})
 
 
 @need("host.manage")

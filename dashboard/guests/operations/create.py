@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
+from dashboard.accounts import grants
 from dashboard.guests.operations.common import virsh
 from dashboard.guests.operations.wish import ERRORS, GIB, CreateParams, Wish, run
 from dashboard.inventory.models import Guest, Host, Pool, Volume
@@ -123,6 +124,8 @@ def _delete_ours(context: Context) -> None:
 def _define(context: Context) -> None:
     context.keep(define_begun=True)
     change.define(context.conn, new_domain(_spec(context)))
+    if context.job.created_by is not None and context.host is not None:
+        grants.give_to_maker(context.job.created_by, context.host.pk, context.plan["uuid"])
     context.result(uuid=context.plan["uuid"], name=context.params.name)
     context.ask("guest", context.plan["uuid"])
 
@@ -161,7 +164,9 @@ def _disks(context: Context) -> list[NewDisk]:
 
 
 def _undefine(context: Context) -> None:
-    """Take the definition back, if it is this job's."""
+    """Take the definition back, if it is this job's, and what was granted to its maker."""
+    if context.plan.get("define_begun") and context.host is not None:
+        grants.forget_guest(context.host.pk, context.plan["uuid"])
     if not context.plan.get("define_begun") or not _ours(context):
         return
     change.undefine(context.conn, context.plan["uuid"])

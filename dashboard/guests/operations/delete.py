@@ -8,6 +8,7 @@ from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 from pydantic import Field
 
+from dashboard.accounts import grants
 from dashboard.guests.disks import disks_of
 from dashboard.guests.operations.common import NEEDS_OFF, by_state, first_of, persistent_only, virsh, virsh_word
 from dashboard.inventory.models import Guest, Volume
@@ -87,6 +88,8 @@ def _undefine(context: Context) -> None:
     except VirtError as error:
         if error.code != "not_found":
             raise
+    if context.host is not None:
+        grants.forget_guest(context.host.pk, context.uuid)
     context.ask("guest", context.uuid)
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
 from lxml import etree
 from pydantic import AfterValidator, Field, model_validator
 
+from dashboard.accounts import grants
 from dashboard.guests.operations.common import (
     NEEDS_OFF,
     by_state,
@@ -21,6 +22,7 @@ from dashboard.guests.operations.common import (
     virsh_word,
 )
 from dashboard.inventory.models import Guest
+from dashboard.jobs.errors import Failed
 from dashboard.jobs.operation import Many, Operation, Params, Step, Text, register
 from dashboard.virt import change
 from dashboard.virt.xml.domain import KVMWEB, Domain, fill
@@ -50,6 +52,10 @@ NAME_RULE = _(
 TITLE_RULE = _("Use one line of at most 255 characters.")
 DESCRIPTION_RULE = _("Use at most 64 KiB of plain text, without control characters.")
 TAGS_RULE = _("Use up to 32 tags, each one word of at most 50 letters, digits, dots, dashes, colons or underscores.")
+
+GUARDED = gettext_noop(
+    "Rights are granted by %(tags)s: only who manages people may add it to a machine or take it away."
+)
 
 GoodName = Annotated[str, _rule(valid_name, NAME_RULE)]
 GoodTitle = Annotated[str, _rule(valid_title, TITLE_RULE)]
@@ -141,13 +147,33 @@ def _set_description(context: Context) -> None:
     context.ask("guest", context.uuid)
 
 
+def _check_tags(user: User, guest: Guest, params: TagsParams) -> dict[str, list[Text]]:
+    return {"tags": refused} if (refused := _guarded(user, guest.tags, params.tags)) else {}
+
+
+def _guarded(user: User, before: Iterable[str], after: Iterable[str]) -> list[Text]:
+    """Why this person may not let these tags become those: somebody would gain or lose rights by it."""
+    tags = grants.guarded(user, before, after)
+    return [gettext(GUARDED) % {"tags": ", ".join(tags)}] if tags else []
+
+
+def _stay_guarded(context: Context, after: Iterable[str]) -> None:
+    """The same once more, against what libvirt says now: the mirror may be behind, and grants may be new."""
+    person = context.job.created_by
+    tags = grants.guarded(person, change.tags_of(context.conn, context.uuid), after) if person else []
+    if tags:
+        raise Failed(GUARDED, code="denied", tags=", ".join(tags))
+
+
 def _set_tags(context: Context) -> None:
+    _stay_guarded(context, context.params.tags)
     change.set_tags(context.conn, context.uuid, context.params.tags)
     context.ask("guest", context.uuid)
 
 
 def _retag(context: Context) -> None:
     tags = change.tags_of(context.conn, context.uuid)
+    _stay_guarded(context, context.params.of(tags))
     change.set_tags(context.conn, context.uuid, context.params.of(tags))
     context.ask("guest", context.uuid)
 
@@ -157,7 +183,8 @@ def _check_retag(user: User, guest: Guest, params: RetagParams) -> dict[str, lis
         valid_tags(params.of(guest.tags))
     except ValueError:
         return {"add": [TAGS_RULE]}
-    return {}
+    refused = _guarded(user, guest.tags, params.of(guest.tags))
+    return {"add" if params.add else "remove": refused} if refused else {}
 
 
 def _set_autostart(context: Context) -> None:
@@ -241,6 +268,7 @@ _register(
     TagsParams,
     _tags_line,
     "tag",
+    check=_check_tags,
 )
 _register(
     "guest.retag",

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 
 from dashboard.accounts.access import can, can_somewhere
 from dashboard.accounts.models import Role
-from dashboard.accounts.permissions import ROLE_LABELS
+from dashboard.accounts.permissions import PERMISSIONS, ROLE_LABELS
 from dashboard.jobs.operation import OPERATIONS
 from dashboard.live import formats
 
@@ -137,10 +137,13 @@ def nav_link(context: dict[str, Any], name: str, label: str, icon_name: str) -> 
 
 
 @register.simple_tag(takes_context=True)
-def may(context: dict[str, Any], permission: str, target: Any = None) -> bool:
-    """Whether the signed-in person has a permission on an object, else on anything: `{% may "guest.power" guest as ok %}`."""
+def may(context: dict[str, Any], permission: str, target: Any = None, *, everywhere: bool = False) -> bool:
+    """Whether the signed-in person has a permission on an object, else on anything: `{% may "guest.power" guest as ok %}`.
+
+    `everywhere=True`: on everything, for what makes something that no grant can name yet.
+    """
     user = context["request"].user
-    return can_somewhere(user, permission) if target is None else can(user, permission, target)
+    return can(user, permission, target) if target is not None or everywhere else can_somewhere(user, permission)
 
 
 @register.simple_tag
@@ -151,6 +154,12 @@ def role_name(slug: str) -> str:
     if slug in ROLE_LABELS:
         return str(ROLE_LABELS[slug])
     return Role.objects.filter(slug=slug).values_list("name", flat=True).first() or slug
+
+
+@register.simple_tag
+def permission_text(name: Any) -> str:
+    """A permission in words; "" for what is none."""
+    return str(PERMISSIONS.get(str(name), ""))
 
 
 def _target_attributes(target: Any) -> dict[str, Any]:
