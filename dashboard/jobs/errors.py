@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 class SubmitError(Exception):
     """A wish that did not become a job. `reason` is one sentence for the person."""
 
-    def __init__(self, reason: Text) -> None:
+    def __init__(self, reason: Text, **more: Any) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.more = more
+        """What the answer says beside the sentence."""
 
 
 class Denied(SubmitError):

@@ -53,7 +53,7 @@ class AnotherNumber(SubmitError):
 
     def __init__(self, number: int) -> None:
         said = ngettext("%(n)s machine is meant now.", "%(n)s machines are meant now.", number)
-        super().__init__(said % {"n": number})
+        super().__init__(said % {"n": number}, number=number)
         self.number = number
 
 

@@ -17,7 +17,7 @@ from dashboard.accounts.adapter import client_ip
 from dashboard.accounts.decorators import signed_in
 from dashboard.accounts.models import User
 from dashboard.inventory.models import Host
-from dashboard.jobs import queries, service
+from dashboard.jobs import children, queries, service
 from dashboard.jobs.errors import Denied, Invalid, Locked, SubmitError
 from dashboard.jobs.models import Job
 from dashboard.jobs.operation import OPERATIONS, Operation
@@ -29,7 +29,7 @@ PAGE = 50
 
 def refusal(error: SubmitError) -> JsonResponse:
     """The answer to a wish that did not become a job."""
-    body: dict[str, Any] = {"error": str(error.reason)}
+    body: dict[str, Any] = {"error": str(error.reason), **error.more}
     if isinstance(error, Invalid):
         return JsonResponse({**body, "errors": error.errors}, status=400)
     if isinstance(error, Locked):
@@ -133,7 +133,7 @@ def _job(request: HttpRequest, pk: Any) -> Job:
 @require_GET
 def detail(request: HttpRequest, pk: Any) -> HttpResponse:
     """One job: how it stands, its steps, log and command line."""
-    job = _job(request, pk)
+    user, job = cast("User", request.user), _job(request, pk)
     row = job_row(job)
     if "application/json" in request.headers.get("Accept", ""):
         return JsonResponse({"job": row, "lines": queries.log_of(job)})
@@ -146,8 +146,11 @@ def detail(request: HttpRequest, pk: Any) -> HttpResponse:
             "steps": queries.steps_of(job),
             "lines": queries.log_of(job),
             "repeatable": queries.repeatable(job),
-            "may_act": queries.may_act(cast("User", request.user), job),
+            "may_act": queries.may_act(user, job),
             "may_audit": can(request.user, "audit.view"),
+            "children": children.listed(user, job, request.GET.get("of", ""), request.GET.get("page"))
+            if job.is_parent
+            else None,
         },
     )
 
@@ -177,7 +180,7 @@ def _act(request: HttpRequest, job: Job, act: Callable[[], Job]) -> HttpResponse
 def cancel(request: HttpRequest, pk: Any) -> HttpResponse:
     """Cancel a job."""
     job = _job(request, pk)
-    return _act(request, job, lambda: service.cancel(cast("User", request.user), job))
+    return _act(request, job, lambda: service.cancel(cast("User", request.user), job, source_ip=client_ip(request)))
 
 
 @signed_in

@@ -162,6 +162,7 @@ function poll() {
 function listen() {
   const me = Number(document.body.dataset.user);
   onMessage("job", (message) => {
+    if (message.row.parent) return; // its parent's card stands for it
     if (message.user === me || jobs.has(message.row.id)) take(localised(message.row));
   });
   document.addEventListener("kvmweb:resync", () => load().catch(() => {}));

@@ -20,6 +20,7 @@ export function localised(row) {
 
 /** The page of what a job worked on; "" when there is none. */
 export function pageOf(job) {
+  if (job.object_kind === "guests") return job.url;
   const room = ROOMS[job.object_kind];
   if (!room || !job.object_key) return "";
   return room === "guests" || room === "hosts" ? `/${room}/${job.object_key}/` : `/${room}/`;
