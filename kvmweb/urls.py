@@ -13,6 +13,7 @@ urlpatterns = [
     path("jsi18n/", public(JavaScriptCatalog.as_view()), name="jsi18n"),
     path("", include("dashboard.accounts.urls")),
     path("", include("dashboard.jobs.urls")),
+    path("", include("dashboard.jobs.audit_urls")),
     path("", include("dashboard.hosts.urls")),
     path("", include("dashboard.storage.urls")),
     path("", include("dashboard.networks.urls")),

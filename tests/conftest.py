@@ -39,4 +39,8 @@ os.environ.pop("LIBVIRT_DEFAULT_URI", None)
 
 django.setup()
 
+from tests.lab.audit import let_flush
+
+let_flush()
+
 pytest_plugins = ["tests.lab.fixtures"]

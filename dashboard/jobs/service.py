@@ -175,7 +175,7 @@ def visible_to(user: User, job: Job) -> bool:
     return visible_jobs(user).filter(pk=job.pk).exists()
 
 
-def cancel(user: User, job: Job) -> Job:
+def cancel(user: User, job: Job, *, source_ip: str = "") -> Job:
     """Ask the job to stop. One that waits ends at once; a running one stops at the next safe place and undoes.
 
     Raises Denied or NotCancellable.
@@ -184,7 +184,9 @@ def cancel(user: User, job: Job) -> Job:
     if declared is None or not visible_to(user, job) or not may_act(user, job):
         raise Denied(declared.permission if declared else "")
     if job.is_parent:
-        return family.cancel(job, running_too=declared.cancellable)
+        done = family.cancel(job, running_too=declared.cancellable)
+        _note_cancel(user, job, source_ip)
+        return done
     with transaction.atomic():
         waiting = Job.objects.filter(pk=job.pk, state=Job.State.QUEUED)
         ended = waiting.update(
@@ -193,6 +195,7 @@ def cancel(user: User, job: Job) -> Job:
         if ended:
             job.refresh_from_db()
             quotas.settle(job)
+            _note_cancel(user, job, source_ip)
             news.note(job, "end", str(job.state))
     if ended:
         news.tell(job)
@@ -201,9 +204,29 @@ def cancel(user: User, job: Job) -> Job:
     job.refresh_from_db()
     if not cancellable(job):
         raise NotCancellable
-    Job.objects.filter(pk=job.pk, state=Job.State.RUNNING).update(cancel_requested=True)
+    with transaction.atomic():
+        going_on = Job.objects.filter(pk=job.pk, state=Job.State.RUNNING, cancel_requested=False)
+        if going_on.update(cancel_requested=True):
+            _note_cancel(user, job, source_ip)
     job.refresh_from_db()  # its worker tells the pages: two who tell could get out of order
     return job
+
+
+def _note_cancel(user: User, job: Job, source_ip: str) -> None:
+    """Who cancelled: a job's end names who asked for the job."""
+    audit.record(
+        actor=user,
+        action="job.cancel",
+        phase="event",
+        object_kind=job.object_kind,
+        object_key=job.object_key,
+        object_name=job.object_name,
+        host_name=job.host_name,
+        result="ok",
+        source_ip=source_ip,
+        job_id=job.pk,
+        detail={"job": job.operation},
+    )
 
 
 def retry(user: User, job: Job, *, source_ip: str = "") -> Job:

@@ -173,16 +173,22 @@ def test_errors_come_in_the_persons_language(
     assert caught.value.errors == {"name": ["必填。"]}
 
 
-def test_a_waiting_job_is_cancelled_at_once_with_one_end_in_the_audit(
+def test_a_waiting_job_is_cancelled_at_once_and_the_audit_says_by_whom(
     declare: Declare, operator: User, guest: Guest
 ) -> None:
     declare()
+    boss = User.objects.create_user("boss", role="administrator")
     job = service.submit(user=operator, operation="test.do", target=guest)
-    assert service.cancel(operator, job).state == "cancelled"
-    assert list(AuditEntry.objects.order_by("at").values_list("phase", flat=True)) == ["start", "end"]
+    assert service.cancel(boss, job, source_ip="192.0.2.9").state == "cancelled"
+    told = AuditEntry.objects.order_by("at").values_list("actor_name", "action", "phase", "source_ip")
+    assert list(told) == [
+        ("olga", "test.do", "start", ""),
+        ("boss", "job.cancel", "event", "192.0.2.9"),
+        ("olga", "test.do", "end", ""),
+    ]
     with pytest.raises(NotCancellable):
         service.cancel(operator, job)
-    assert AuditEntry.objects.count() == 2
+    assert AuditEntry.objects.count() == 3
 
 
 def test_a_running_job_is_cancelled_only_if_its_operation_says_so(
