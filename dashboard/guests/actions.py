@@ -15,6 +15,7 @@ from dashboard.accounts.access import can
 from dashboard.accounts.models import User
 from dashboard.guests.queries import PAGE_SIZE, Filters, GuestPage
 from dashboard.guests.rows import NO_PRIMARY, meter
+from dashboard.guests.search_fields import STATES
 from dashboard.guests.words import FILTERS
 from dashboard.inventory.models import Guest, Host
 from dashboard.jobs.operation import OPERATIONS
@@ -121,16 +122,23 @@ def main_buttons(user: User, guest: Guest) -> list[Item]:
 
 def state_filters(filters: Filters, page: GuestPage) -> list[Item]:
     """The states as links with their numbers; states that nothing is in are left out, unless chosen."""
-    everything = {"key": "", "label": _("All"), "count": page.states.total(), "href": filters.address(state="")}
-    shown = [state for state in FILTERS if page.states[state] or state == filters.state]
-    return [everything] + [
+    everything = {
+        "key": "",
+        "label": _("All"),
+        "count": page.states.total(),
+        "href": filters.address(q=filters.saying("state", "")),
+    }
+    chosen = STATES.get(filters.state.lower(), "")
+    shown = [state for state in FILTERS if page.states[state] or state == chosen]
+    return [everything | {"chosen": not chosen}] + [
         {
             "key": state,
             "label": face(state).label,
             "shape": face(state).shape,
             "tone": face(state).tone,
             "count": page.states[state],
-            "href": filters.address(state=state),
+            "href": filters.address(q=filters.saying("state", state)),
+            "chosen": state == chosen,
         }
         for state in shown
     ]
@@ -149,7 +157,7 @@ def page_links(filters: Filters, page: GuestPage) -> Item:
     }
 
 
-def blank_row() -> Item:
+def blank_row(*, may_power: bool) -> Item:
     """A row of nothing, from which the page's script makes the rows of guests that appear."""
     unknown = face("unknown")
     nothing = meter(None, DASH)
@@ -169,4 +177,5 @@ def blank_row() -> Item:
         "note": "",
         "primary": NO_PRIMARY,
         "idle": True,
+        "may_power": may_power,
     }

@@ -5,20 +5,23 @@ from __future__ import annotations
 import re
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
 from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Value, When
 from django.http import QueryDict
 
-from dashboard.accounts.access import can, guests_where
+from dashboard.accounts.access import can, guests_where, on_hosts_where
 from dashboard.accounts.models import User
+from dashboard.guests import search
+from dashboard.guests.search_fields import STATES
 from dashboard.guests.words import FILTERS
 from dashboard.inventory import metrics
 from dashboard.inventory.models import Guest, Host
-from dashboard.jobs.models import Job
+from dashboard.jobs.models import Job, Ownership
 
 PAGE_SIZE = 50
 SORTS: dict[str, tuple[str, ...]] = {
@@ -28,49 +31,77 @@ SORTS: dict[str, tuple[str, ...]] = {
     "vcpus": ("vcpus", "name"),
     "memory": ("memory_kib", "name"),
     "uptime": ("started_at", "name"),
+    "title": ("title", "name"),
 }
 """Orders by the database: the key in the address → fields."""
 LOADS = {"cpu": (1,), "used": (2,), "disk": (4, 5), "net": (6, 7)}
 """Orders by the newest figures: the key in the address → which numbers of a sample, added."""
+VIEWS = ("table", "screens")
 RANKS = ("crashed", "paused", "running", "stopping", "suspended", "shutoff")
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What the address of the list says."""
+    """What the address of the list says: a search in the query language, an order, a page."""
 
     q: str = ""
-    state: str = ""
-    host: int | None = None
-    tag: str = ""
     sort: str = "name"
     page: int = 1
+    view: str = ""
+    """"screens" or "table"; "": as the person likes it."""
 
     @classmethod
-    def read(cls, query: QueryDict) -> Filters:
-        """From an address that anybody may have typed: what makes no sense is left out."""
-        host, page, sort = query.get("host", ""), query.get("page", ""), query.get("sort", "")
-        state = query.get("state", "")
+    def read(cls, query: QueryDict, user: User | None = None) -> Filters:
+        """From an address that anybody may have typed: what makes no sense is left out, a wrong search is kept to be told.
+
+        `state`, `tag` and `host` (an id) of older addresses and links become part of the search, the one visible truth.
+        """
+        page, sort, view = query.get("page", ""), query.get("sort", ""), query.get("view", "")
+        q = query.get("q", "").strip()
+        for key, value in _links_say(query, user):
+            q = cls(q=q).saying(key, value)
         return cls(
-            q=query.get("q", "").strip()[:200],
-            state=state if state in FILTERS else "",
-            host=int(host) if host.isdecimal() and len(host) < 16 else None,
-            tag=query.get("tag", "").strip()[:50],
+            q=q,
             sort=sort if sort.removeprefix("-") in SORTS | LOADS else "name",
             page=max(1, int(page)) if page.isdecimal() and len(page) < 10 else 1,
+            view=view if view in VIEWS else "",
         )
+
+    @cached_property
+    def _read(self) -> tuple[search.Query, search.SearchError | None]:
+        try:
+            return search.parse(self.q), None
+        except search.SearchError as error:
+            return search.parse(""), error
+
+    @property
+    def query(self) -> search.Query:
+        """What `q` asks for; everything while it cannot be read."""
+        return self._read[0]
+
+    @property
+    def error(self) -> search.SearchError | None:
+        """What is wrong with `q`."""
+        return self._read[1]
+
+    @property
+    def mistake(self) -> tuple[str, str, str]:
+        """`q` in three parts, the second of which is wrong."""
+        start, end = (self.error.start, self.error.end) if self.error else (0, 0)
+        return self.q[:start], self.q[start:end], self.q[end:]
+
+    @property
+    def state(self) -> str:
+        """The one state that the search asks for; "" for none or several."""
+        return self.query.only("state")
+
+    def saying(self, key: str, value: str) -> str:
+        """`q` with this value of a key in place of what it says of it now."""
+        return f"{self.q} {search.term_text(key, value)}".strip() if self.error else self.query.saying(key, value)
 
     def address(self, **changes: Any) -> str:
         """The query string with changes, without what is the default; a change of anything else goes to page 1."""
-        values = {
-            "q": self.q,
-            "state": self.state,
-            "host": self.host or "",
-            "tag": self.tag,
-            "sort": self.sort,
-            "page": 1,
-        }
-        values |= changes
+        values = {"q": self.q, "sort": self.sort, "view": self.view, "page": 1} | changes
         default = {"sort": "name", "page": 1}
         kept = {key: value for key, value in values.items() if value not in ("", None) and value != default.get(key)}
         return "?" + urlencode(kept)
@@ -78,7 +109,19 @@ class Filters:
     @property
     def narrowed(self) -> bool:
         """Whether anything is filtered away."""
-        return bool(self.q or self.state or self.host or self.tag)
+        return bool(self.q)
+
+
+def _links_say(query: QueryDict, user: User | None) -> Iterator[tuple[str, str]]:
+    """The conditions that an address gives beside its search."""
+    state, tag, host = query.get("state", ""), query.get("tag", "").strip()[:50], query.get("host", "")
+    if state in FILTERS:
+        yield "state", state
+    if tag and not re.search(r"\s", tag):
+        yield "tag", tag
+    if host.isascii() and host.isdecimal() and len(host) < 16 and user is not None:
+        for name in hosts_of(user).filter(pk=int(host)).values_list("name", flat=True):
+            yield "host", name
 
 
 @dataclass
@@ -103,14 +146,18 @@ def visible_to(user: User) -> QuerySet[Guest]:
     return Guest.objects.filter(guests_where(user))
 
 
+def hosts_of(user: User) -> QuerySet[Host]:
+    """The hosts that a person may see, and those of guests that they may see: whose names the list tells."""
+    where = on_hosts_where(user, "host.view", "pk")
+    return Host.objects.filter(where | Q(pk__in=visible_to(user).order_by().values("host_id")) if where else Q())
+
+
 def page_of(user: User, filters: Filters) -> GuestPage:
     """One page, by five queries whatever the number of guests: hosts, counts, rows, jobs (and keys when load orders)."""
-    hosts = list(Host.objects.only("id", "name", "status", "last_seen", "transport"))
-    down = [host.pk for host in hosts if host.status != Host.Status.LIVE]
-    wanted = _matching(visible_to(user), filters, hosts)
-    states = _count(wanted, down)
-    narrowed = _in_state(wanted, filters.state, down)
-    total = states[filters.state] if filters.state else states.total()
+    hosts = list(hosts_of(user).only("id", "name", "status", "last_seen", "transport"))
+    if filters.error:
+        return GuestPage([], {}, {}, hosts)
+    narrowed, states, total = _matching(user, filters, hosts)
     pages = max(1, -(-total // PAGE_SIZE))
     page = min(filters.page, pages)
     guests = _rows(narrowed, filters.sort, (page - 1) * PAGE_SIZE) if total else []
@@ -131,26 +178,20 @@ def page_of(user: User, filters: Filters) -> GuestPage:
     )
 
 
+def _matching(user: User, filters: Filters, hosts: Iterable[Host]) -> tuple[QuerySet[Guest], Counter[str], int]:
+    """What fits the search, how many there are of each state whatever states it asks for, and how many fit."""
+    down = [host.pk for host in hosts if host.status != Host.Status.LIVE]
+    stateless = filters.query.without("state")
+    states = _count(visible_to(user).filter(stateless.q(user)), down)
+    narrowed = visible_to(user).filter(filters.query.q(user))
+    if len(stateless.terms) == len(filters.query.terms):
+        return narrowed, states, states.total()
+    single = STATES.get(filters.state.lower())
+    return narrowed, states, states[single] if single else narrowed.count()
+
+
 def _has_figures(guest: Guest) -> bool:
     return guest.state != "shutoff" and guest.host.status == Host.Status.LIVE
-
-
-def _matching(guests: QuerySet[Guest], filters: Filters, hosts: Iterable[Host]) -> QuerySet[Guest]:
-    """Every word of the search in a name, title, tag, address, host name or at the start of the UUID."""
-    for word in filters.q.split()[:8]:
-        anywhere = Q(name__icontains=word) | Q(title__icontains=word) | Q(tags_text__icontains=word)
-        anywhere |= Q(addresses__icontains=word)
-        named = [host.pk for host in hosts if word.lower() in host.name.lower()]
-        if named:
-            anywhere |= Q(host_id__in=named)
-        if re.fullmatch(r"[0-9a-fA-F-]{4,36}", word):
-            anywhere |= Q(uuid__istartswith=word)
-        guests = guests.filter(anywhere)
-    if filters.host is not None:
-        guests = guests.filter(host_id=filters.host)
-    if filters.tag:
-        guests = guests.filter(tags_text__contains=f" {filters.tag} ")
-    return guests
 
 
 def _count(guests: QuerySet[Guest], down: list[int]) -> Counter[str]:
@@ -169,19 +210,6 @@ def _filter_of(state: str, *, saved: bool, down: bool) -> str:
     if state == "stopping":
         return "running"
     return state if state in FILTERS else "unknown"
-
-
-def _in_state(guests: QuerySet[Guest], state: str, down: list[int]) -> QuerySet[Guest]:
-    if not state:
-        return guests
-    if state == "unknown":
-        return guests.filter(Q(host_id__in=down) | ~Q(state__in=RANKS))
-    guests = guests.exclude(host_id__in=down) if down else guests
-    if state == "saved":
-        return guests.filter(state="shutoff", saved=True)
-    if state == "shutoff":
-        return guests.filter(state="shutoff", saved=False)
-    return guests.filter(state__in=("running", "stopping") if state == "running" else (state,))
 
 
 def _rows(guests: QuerySet[Guest], sort: str, start: int) -> list[Guest]:
@@ -239,6 +267,13 @@ def jobs_of(user: User, guest: Guest, limit: int = 50) -> list[Job]:
     if not can(user, "job.view", guest):
         jobs = jobs.filter(created_by=user)
     return list(jobs.select_related("created_by")[:limit])
+
+
+def owners_of(pairs: Iterable[tuple[int, str]]) -> dict[tuple[int, str], str]:
+    """Who made these guests, by name."""
+    keys = [key for _host, key in pairs]
+    owned = Ownership.objects.filter(uuid__in=keys).values_list("host_id", "uuid", "user__username") if keys else []
+    return {(host_id, str(key)): name for host_id, key, name in owned}
 
 
 def tags_in_use(user: User) -> list[str]:

@@ -7,9 +7,13 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
+from django.utils.translation import gettext_lazy, pgettext
 
+from dashboard.accounts.access import can
+from dashboard.accounts.models import User
+from dashboard.guests import queries
 from dashboard.guests.queries import Filters, GuestPage
+from dashboard.guests.tastes import COLUMNS, Column, Taste
 from dashboard.guests.words import PRIMARY, reason_text, shown_state
 from dashboard.inventory import metrics
 from dashboard.inventory.models import Guest, Host
@@ -22,17 +26,6 @@ from dashboard.live.formats import DASH, bytes_text, duration_text, face, percen
 Row = dict[str, Any]
 SHOWN_TAGS = 4
 NO_PRIMARY = {"operation": "guest.start", "label": "", "icon": "play"}
-COLUMNS = (
-    ("name", "name"),
-    ("state", "state"),
-    ("host", "host"),
-    ("cpu", "cpu"),
-    ("memory", "used"),
-    ("disk", "disk"),
-    ("network", "net"),
-    ("addresses", ""),
-    ("uptime", "uptime"),
-)
 
 
 def meter(fraction: float | None, text: str) -> Row:
@@ -86,28 +79,20 @@ def list_row(guest: Guest, sample: list[Any] | None, job: Job | None, now: datet
     return row
 
 
-def list_rows(page: GuestPage) -> list[Row]:
+def list_rows(user: User, page: GuestPage, taste: Taste) -> list[Row]:
     """All rows of a page."""
-    now = timezone.now()
-    rows = []
-    for guest in page.guests:
-        key = (guest.host_id, str(guest.uuid))
-        rows.append(list_row(guest, page.figures.get(key), page.busy.get(key), now))
+    now, rows = timezone.now(), []
+    pairs = [(guest.host_id, str(guest.uuid)) for guest in page.guests]
+    owners = queries.owners_of(pairs) if "owner" in taste.columns else {}
+    for guest, key in zip(page.guests, pairs, strict=True):
+        row = list_row(guest, page.figures.get(key), page.busy.get(key), now)
+        rows.append(row | {"owner": owners.get(key, ""), "may_power": can(user, "guest.power", guest)})
     return rows
 
 
 def labels() -> dict[str, str]:
     """The words of heads and cells, translated once a page and not once a row."""
     return {
-        "name": _("Name"),
-        "state": _("State"),
-        "host": _("Host"),
-        "cpu": _("CPU"),
-        "memory": _("Memory"),
-        "disk": _("Disk"),
-        "network": _("Network"),
-        "addresses": _("Addresses"),
-        "uptime": _("Uptime"),
         "read": pgettext("rate", "read"),
         "write": pgettext("rate", "write"),
         "in": pgettext("rate", "in"),
@@ -116,18 +101,23 @@ def labels() -> dict[str, str]:
         "more": _("More"),
         "operations": _("Operations"),
         "select": _("Select"),
+        "yes": _("Yes"),
     }
 
 
-def columns(filters: Filters, words: dict[str, str]) -> list[Row]:
+def columns(filters: Filters, taste: Taste) -> list[Row]:
     """The table's heads: each sorts by its column, the other way round when it does already."""
     key, down = filters.sort.removeprefix("-"), filters.sort.startswith("-")
+    shown = {"name": Column(gettext_lazy("Name"), "name")} | {name: COLUMNS[name] for name in taste.columns}
     return [
         {
             "name": name,
-            "label": words[name],
-            "href": filters.address(sort=f"-{sort}" if key == sort and not down else sort) if sort else "",
-            "order": ("descending" if down else "ascending") if sort and key == sort else "",
+            "style": f"g-{column.style or name}",
+            "label": str(column.label),
+            "href": filters.address(sort=f"-{column.sort}" if key == column.sort and not down else column.sort)
+            if column.sort
+            else "",
+            "order": ("descending" if down else "ascending") if column.sort and key == column.sort else "",
         }
-        for name, sort in COLUMNS
+        for name, column in shown.items()
     ]

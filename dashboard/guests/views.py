@@ -1,4 +1,4 @@
-"""The guests' pages: the list, one guest's tabs, its menu and dialogs, its notes."""
+"""One guest's pages: its tabs, its menu and dialogs, its notes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
-from dashboard.accounts.access import can, can_somewhere
+from dashboard.accounts.access import can
 from dashboard.accounts.decorators import Missing, need
 from dashboard.accounts.models import User
 from dashboard.consoles.csp import terminal_page
-from dashboard.guests import actions, detail, many, queries, rows
+from dashboard.guests import actions, detail, queries
 from dashboard.guests.forms import NotesForm
 from dashboard.guests.models import GuestNotes
-from dashboard.guests.words import for_scripts
 from dashboard.inventory import metrics
 from dashboard.inventory.models import Guest
 from dashboard.jobs.rows import job_row
@@ -27,31 +26,6 @@ from dashboard.jobs.rows import job_row
 
 def _user(request: HttpRequest) -> User:
     return cast("User", request.user)
-
-
-@need("guest.view")
-@require_GET
-def guest_list(request: HttpRequest) -> HttpResponse:
-    """All guests of all hosts that one may see, 50 a page; everything that narrows or orders it is in the address."""
-    user = _user(request)
-    filters = queries.Filters.read(request.GET)
-    page = queries.page_of(user, filters)
-    labels = rows.labels()
-    context = {
-        "labels": labels,
-        "filters": filters,
-        "page": page,
-        "rows": rows.list_rows(page),
-        "columns": rows.columns(filters, labels),
-        "words": for_scripts(),
-        "states": actions.state_filters(filters, page),
-        "pages": actions.page_links(filters, page),
-        "may_power": can_somewhere(user, "guest.power"),
-        "may_create": can_somewhere(user, "guest.create"),
-        "may_many": many.may(user),
-        "blank": actions.blank_row(),
-    }
-    return render(request, "guests/list.html", context)
 
 
 def one_guest(request: HttpRequest, uuid: uuids.UUID) -> Guest:

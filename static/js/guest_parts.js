@@ -41,7 +41,7 @@ function writeTags(element, tags) {
   if (element.dataset.value === wanted) return;
   element.dataset.value = wanted;
   const shown = (tags ?? []).slice(0, SHOWN_TAGS);
-  const link = (tag) => h("a", { class: "g-tag", href: `/?tag=${encodeURIComponent(tag)}` }, tag);
+  const link = (tag) => h("a", { class: "g-tag", href: `/guests/?tag=${encodeURIComponent(tag)}` }, tag);
   const rest = (tags ?? []).length - shown.length;
   element.replaceChildren(...shown.map(link), ...(rest > 0 ? [h("span", { class: "g-tag" }, `+${rest}`)] : []));
 }

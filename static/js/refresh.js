@@ -9,9 +9,10 @@ const held = new Set();
 
 /**
  * Replaces the elements with these ids by the server's fresh ones; [data-refresh] elements when none are named.
- * One fetch at a time: a later one takes over what the former was to bring.
+ * One fetch at a time: a later one takes over what the former was to bring. `leave(fresh)` names parts that stay as they
+ * are, as the fetched page tells.
  */
-export async function refresh(ids = null, url = location.href) {
+export async function refresh(ids = null, url = location.href, { leave = () => [] } = {}) {
   const names = new Set(ids ?? $$("[data-refresh][id]").map((element) => element.id));
   for (const name of running?.names ?? []) names.add(name);
   running?.controller.abort();
@@ -21,6 +22,7 @@ export async function refresh(ids = null, url = location.href) {
     const response = await fetch(url, { credentials: "same-origin", signal: mine.controller.signal });
     if (!response.ok) return false;
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+    for (const id of leave(fresh)) names.delete(id);
     for (const id of names) {
       const old = document.getElementById(id);
       const next = fresh.getElementById(id);

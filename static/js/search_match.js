@@ -3,7 +3,7 @@
 
 const lower = (text) => text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 
-const STATES = ["running", "paused", "shutoff", "saved", "crashed", "suspended"];
+const STATES = ["running", "paused", "shutoff", "saved", "crashed", "suspended"]; // dashboard/guests/words.FILTERS
 
 /** The state under which the list files a guest. */
 export function filedState(row) {

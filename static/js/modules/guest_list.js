@@ -1,23 +1,20 @@
 // The list of guests: rows follow live messages in place; what would move rows waits for a click, or for a calm moment.
 
-import { $, $$, setIcon, setText } from "kvmweb/dom";
+import { $, $$, setText } from "kvmweb/dom";
 import { readWords, renewMenus, showBusy, shownState } from "kvmweb/guest_parts";
+import { inOrder, keyOf, made, offer, place } from "kvmweb/guest_rows";
+import { followSearch, renew } from "kvmweb/guest_search";
 import { _, ngettext } from "kvmweb/i18n";
 import { active, localised } from "kvmweb/job_card";
 import { onMessage, watch } from "kvmweb/live";
-import { getJSON } from "kvmweb/net";
-import { showError } from "kvmweb/operations";
-import { refresh } from "kvmweb/refresh";
 import { patch, rowsOf } from "kvmweb/rows";
+import { filedState, fits } from "kvmweb/search_match";
 
 const CALM_MS = 1200;
-const TYPING_MS = 250;
 const GONE_MS = 900;
+const ASK_MS = 1000;
 const PAGE_SIZE = 50;
 const NO_FIGURES = { cpu: null, memory: null, read: null, write: null, rx: null, tx: null };
-
-const keyOf = (row) => `guest/${row.host}/${row.uuid}`;
-const filterOf = (shown) => (shown === "stopping" ? "running" : shown);
 
 class GuestList {
   constructor(root) {
@@ -25,15 +22,15 @@ class GuestList {
     this.words = readWords(root.dataset.words);
     this.moved = new Set();
     this.waiting = new Set();
-    this.timer = 0;
     this.pressed = 0;
+    this.asking = 0;
     onMessage("guest", (message) => this.guest(message));
     onMessage("host", (message) => this.host(message));
     onMessage("job", (message) => this.job(message));
     document.addEventListener("kvmweb:content", (event) => event.detail.element.id === "guest-list" && this.renewed());
     root.addEventListener("pointermove", () => (this.pressed = Date.now()), { passive: true });
-    root.addEventListener("click", (event) => event.target.closest("[data-hint]") && this.renew());
-    this.filters();
+    root.addEventListener("click", (event) => event.target.closest("[data-hint]") && renew());
+    followSearch($("[data-filters]", root));
     this.renewed();
   }
 
@@ -42,66 +39,28 @@ class GuestList {
   }
 
   get rows() {
-    return $$("[data-rows] > tr", this.section);
+    return $$("[data-rows] > [data-row]", this.section);
+  }
+
+  get many() {
+    return Number(this.section.dataset.pages) > 1;
   }
 
   /** After every fetch of the section: which figures are wanted, nothing is pending. */
   renewed() {
+    this.tree = JSON.parse(this.section.dataset.tree);
     this.moved.clear();
     this.hint();
-    this.watch();
+    this.changed();
   }
 
-  watch() {
+  /** Rows came or went: their figures are wanted, and whoever counts rows hears of it. */
+  changed() {
     watch(
       this.rows.map((row) => row.dataset.row.slice("guest/".length)),
       "list",
     );
-  }
-
-  async renew(url = location.href) {
-    try {
-      await refresh(["guest-list"], url);
-    } catch (error) {
-      if (error.name !== "AbortError") showError(error);
-    }
-  }
-
-  // -- filters: typing searches, choosing narrows; the address follows
-
-  filters() {
-    const form = $("[data-filters]", this.root);
-    let typing = 0;
-    form.addEventListener("input", (event) => {
-      clearTimeout(typing);
-      if (event.target.name === "q" || event.target.name === "tag")
-        typing = setTimeout(() => this.search(form), TYPING_MS);
-    });
-    form.addEventListener("change", (event) => event.target.name === "host" && this.search(form));
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      clearTimeout(typing);
-      this.search(form);
-    });
-    const suggestions = $("#guest-tags", form);
-    form.elements.namedItem("tag").addEventListener("focus", () => this.suggest(suggestions), { once: true });
-  }
-
-  async suggest(list) {
-    try {
-      const { tags } = await getJSON(this.root.dataset.tagsUrl);
-      list.replaceChildren(...tags.map((tag) => new Option(tag, tag)));
-    } catch (error) {
-      console.warn("tags", error);
-    }
-  }
-
-  search(form) {
-    const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
-    const url = `${form.getAttribute("action")}${query.size ? `?${query}` : ""}`;
-    if (url === location.pathname + location.search) return;
-    history.replaceState(null, "", url);
-    this.renew(url);
+    this.section.dispatchEvent(new CustomEvent("kvmweb:rows", { bubbles: true }));
   }
 
   // -- live messages (rows.js has already written the cells of rows that are there)
@@ -114,7 +73,8 @@ class GuestList {
       return;
     }
     if (element) this.update(element, message.row);
-    else if (this.fits(message.row)) this.arrive(message.row);
+    else if (fits(this.tree, message.row)) this.arrive(message.row);
+    else if (fits(this.tree, message.row) === null) this.ask();
   }
 
   update(element, row) {
@@ -124,56 +84,20 @@ class GuestList {
       element.dataset.shown = shown;
       this.tally(before, -1);
       this.tally(shown, 1);
-      this.offer(element, row);
+      offer(element, row, this.words);
       renewMenus(element);
       if (!["running", "paused"].includes(shown)) patch(element, { ...NO_FIGURES, memory_kib: row.memory_kib });
     }
-    if (!this.fits(row) || !this.inOrder(element)) this.note(keyOf(row));
+    if (fits(this.tree, row) === false || !inOrder(element, this.root.dataset.sort)) this.note(keyOf(row));
   }
 
-  nameOf(element) {
-    return $('[data-f="name"]', element).textContent;
-  }
-
-  /** Whether the names still stand in the page's order around this row. */
-  inOrder(element) {
-    const { sort } = this.root.dataset;
-    if (sort !== "name" && sort !== "-name") return true;
-    const names = [element.previousElementSibling, element, element.nextElementSibling].map(
-      (one) => one && this.nameOf(one),
-    );
-    if (sort === "-name") names.reverse();
-    const [before, name, after] = names;
-    return (before === null || before <= name) && (after === null || name <= after);
-  }
-
-  /** The one operation that the row offers, by its state. */
-  offer(element, row) {
-    const button = $("[data-primary]", element);
-    if (!button) return;
-    const primary = this.words.primary[shownState(row)];
-    button.hidden = !primary;
-    if (!primary) return;
-    button.dataset.operation = primary.operation;
-    setIcon($("svg", button), primary.icon);
-    setText($("span", button), primary.label);
-    if (primary.confirm) button.dataset.confirmText = primary.confirm;
-    else delete button.dataset.confirmText;
-    button.toggleAttribute("data-danger", Boolean(primary.danger));
-  }
-
-  /** Whether a guest belongs into what the page is narrowed to. */
-  fits(row) {
-    const { state, q, host, tag } = this.section.dataset;
-    if (host && Number(host) !== row.host) return false;
-    if (tag && !row.tags.includes(tag)) return false;
-    if (state && filterOf(shownState(row)) !== state) return false;
-    const text = [row.name, row.title, row.host_name, row.uuid, ...row.tags, ...row.addresses].join("\n").toLowerCase();
-    return q
-      .toLowerCase()
-      .split(/\s+/)
-      .filter(Boolean)
-      .every((word) => text.includes(word));
+  /** The row does not say whether it fits (whose it is, what goes on with it): the server knows. */
+  ask() {
+    if (this.asking) return;
+    this.asking = setTimeout(() => {
+      this.asking = 0;
+      this.whenCalm(() => renew());
+    }, ASK_MS);
   }
 
   /** A guest that is not on the page: into its place when the whole list is on this page, else it is only counted. */
@@ -184,7 +108,7 @@ class GuestList {
       return;
     }
     if (!this.section.querySelector("[data-state-key]")) {
-      this.renew();
+      renew();
       return;
     }
     this.waiting.add(keyOf(row));
@@ -194,36 +118,13 @@ class GuestList {
   insert(row) {
     this.waiting.delete(keyOf(row));
     if (rowsOf("guest", row.host, row.uuid).length) return;
-    const element = $("#guest-row", this.root).content.firstElementChild.cloneNode(true);
-    element.dataset.row = keyOf(row);
-    const place = `/guests/${row.uuid}/`;
-    $("th a", element).href = `${place}?host=${row.host}`;
-    const menu = $("[data-guest-menu]", element);
-    menu.dataset.guestMenu = `${place}menu/?host=${row.host}`;
-    const host = $("[data-host-name]", element);
-    host.href = `/hosts/${row.host}/`;
-    setText(host, row.host_name);
-    const primary = $("[data-primary]", element);
-    if (primary) Object.assign(primary.dataset, { key: row.uuid, host: String(row.host) });
-    patch(element, row);
-    element.dataset.shown = shownState(row);
-    this.offer(element, row);
-    element.classList.add("g-new");
-    this.place(element, row);
+    const element = made($("#guest-row", this.root), row, this.words);
+    place($("[data-rows]", this.section), element, this.root.dataset.sort);
     $("[data-box]", this.section).hidden = false;
     $("[data-empty]", this.section)?.remove();
     this.tally(shownState(row), 1);
     this.range();
-    this.watch();
-  }
-
-  /** Where the page's order puts it; what orders by figures gets it at the end. */
-  place(element, row) {
-    const body = $("[data-rows]", this.section);
-    const { sort } = this.root.dataset;
-    const after = (one) => (sort === "-name" ? this.nameOf(one) < row.name : this.nameOf(one) > row.name);
-    const next = sort === "name" || sort === "-name" ? this.rows.find(after) : null;
-    body.insertBefore(element, next ?? null);
+    this.changed();
   }
 
   remove(element) {
@@ -243,19 +144,19 @@ class GuestList {
     }
     element.remove();
     this.range();
-    this.watch();
-    if (!this.rows.length) this.renew();
+    this.changed();
+    if (!this.rows.length) renew();
   }
 
   host(message) {
     const mine = this.rows.filter((element) => element.dataset.row.startsWith(`guest/${message.host}/`));
     if (message.op === "gone") {
-      if (mine.length) this.renew();
+      if (mine.length) renew();
       return;
     }
     const live = message.row.status === "live";
     const known = mine.some((element) => element.dataset.shown !== "unknown");
-    if (mine.length && live !== known) this.whenCalm(() => this.renew());
+    if (mine.length && live !== known) this.whenCalm(() => renew());
   }
 
   job({ row, uuid, host }) {
@@ -266,13 +167,10 @@ class GuestList {
   // -- numbers beside the states, and what waits
 
   tally(shown, by) {
-    for (const key of ["", filterOf(shown)]) {
+    for (const key of ["", filedState({ state: shown })]) {
       const chip = $(`[data-state-key="${key}"] [data-count]`, this.section);
-      if (chip)
-        setText(
-          chip,
-          Math.max(0, Number(chip.textContent.replace(/\D/g, "")) + by).toLocaleString(document.documentElement.lang),
-        );
+      const number = chip && Math.max(0, Number(chip.textContent.replace(/\D/g, "")) + by);
+      if (chip) setText(chip, number.toLocaleString(document.documentElement.lang));
     }
   }
 
@@ -281,10 +179,6 @@ class GuestList {
     const total = this.rows.length;
     const numbers = { from: Math.min(1, total), to: total, total };
     if (!this.many) setText($("[data-range]", this.section), _("%(from)s to %(to)s of %(total)s", numbers));
-  }
-
-  get many() {
-    return Number(this.section.dataset.pages) > 1;
   }
 
   /** A guest that the page's order or filters would put elsewhere: it stays, and the page says so. */

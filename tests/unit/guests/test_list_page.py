@@ -16,7 +16,7 @@ from tests.unit.guests.conftest import FACTS, make_guest, make_host
 
 
 def page(browser: Client, query: str = "") -> str:
-    answer = browser.get(f"/{query}")
+    answer = browser.get(f"/guests/{query}")
     assert answer.status_code == 200, answer.content[:400]
     return answer.content.decode()
 
@@ -158,7 +158,7 @@ def test_a_nonsense_address_is_no_error(browser: Client, guest: Guest, query: st
 
 
 def test_a_person_who_may_not_see_guests_gets_none(client: Client, guest: Guest) -> None:
-    assert client.get("/").status_code == 302
+    assert client.get("/guests/").status_code == 302
 
 
 def test_a_viewer_gets_no_power_buttons(watcher: Client, guest: Guest) -> None:
@@ -202,6 +202,6 @@ def test_a_page_costs_the_same_number_of_queries_whatever_the_number_of_guests(b
             counts.setdefault(query, set()).add(cost(browser, query)[0])
         seconds[number] = cost(browser)[1]
     assert all(len(found) == 1 for found in counts.values()), counts
-    assert max(max(found) for found in counts.values()) <= 8, counts
+    assert max(max(found) for found in counts.values()) <= 10, counts
     print(seconds)
     assert seconds[10_000] < seconds[1_000] * 2 + 0.02, seconds
