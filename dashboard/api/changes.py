@@ -79,13 +79,16 @@ def _view(declared: Operation) -> Callable[..., Any]:
     """The view of one operation; its signature, from which ninja makes route and schema, is built from the declaration."""
 
     def view(request: HttpRequest, response: HttpResponse, **given: Any) -> Any:
+        key = given.get("idempotency_key")
+        if former := service.repeated(user_of(request), key, declared.name, str(given.get("key") or "")):
+            return accepted(response, former)
         target, host = _target(request, declared, given.get("key"), given.get("host"))
         job = service.submit(
             user=user_of(request),
             operation=declared.name,
             target=target,
             params=given.get("params"),
-            idempotency_key=given.get("idempotency_key"),
+            idempotency_key=key,
             source_ip=client_ip(request),
             host=host,
         )

@@ -142,6 +142,16 @@ def _announce(job: Job) -> None:
     doorbell.ring(str(job.pk), job.queue)
 
 
+def repeated(user: User, key: str | None, operation: str, object_key: str) -> Job | None:
+    """The job that this wish became when it was first sent with this key: to be asked before its object is looked for.
+
+    A client that got no answer repeats itself, also when what it wanted deleted is gone by then. Raises Invalid.
+    """
+    declared = OPERATIONS[operation]
+    kind = "" if declared.target == "none" else declared.target
+    return former_of(user, key, declared, Described(kind, object_key.lower() if kind else "", "", None))
+
+
 def former_of(user: User, key: str | None, declared: Operation, facts: Described) -> Job | None:
     """The job that this person already made with this key; a key used for something else is an error."""
     if not key:

@@ -89,6 +89,8 @@ def operate(request: HttpRequest, name: str) -> JsonResponse:
     user = cast("User", request.user)
     try:
         where, params = wish(request, declared)
+        if former := service.repeated(user, request.headers.get("Idempotency-Key"), name, where["key"]):
+            return JsonResponse({"job": job_row(former)}, status=202)
         target, host = target_of(user, declared, where)
         job = service.submit(
             user=user,
