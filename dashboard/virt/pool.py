@@ -14,8 +14,9 @@ from dashboard.virt.connection import Connection, open_connection
 from dashboard.virt.errors import VirtError, virt_errors
 from dashboard.virt.uri import HostSpec
 
-CONNECTIONS_PER_HOST = 8
-"""A guest that hangs may hold its borrower, and so a connection, for 30 s and more."""
+CONNECTIONS_PER_HOST = 24
+"""More than a worker's threads, since a guest or a storage that hangs holds its borrower's connection for as long, and a
+job may use two. Opened when needed, and closed when idle: there are that many only where so much hangs."""
 WAIT_SECONDS = 30.0
 IDLE_SECONDS = 120.0
 SUSPICIOUS_SECONDS = 15.0

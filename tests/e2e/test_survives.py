@@ -13,15 +13,16 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, WebSocket, expect
 
-from tests.e2e import survival
 from tests.e2e.browser import Person, canvas_picture, likeness, no_navigation, until
-from tests.e2e.conftest import PASSWORD, _keep_pictures
-from tests.e2e.power_cuts import Cut, Visitor
+from tests.e2e.conftest import _keep_pictures
 from tests.e2e.stack import Stack
-from tests.e2e.survival import FINAL, MARKS, SlowDisks, Truth, assert_holds, judge, pids_of, process_of
 from tests.lab import guests
 from tests.lab.guests import LabGuest
+from tests.lab.database import Database
 from tests.lab.hosts import LabError, LabHost, continue_process, stop_process, wait_for
+from tests.survival.faults import MARKS, SlowDisks, pids_of, process_of
+from tests.survival.invariants import FINAL, Truth, assert_holds
+from tests.survival.scene import clear, judge, make_pool
 
 POOL = "survival"
 STEPS = ("volume", "define", "start")
@@ -73,15 +74,15 @@ class Scene:
     def clear(self) -> None:
         """Remove what was made, from outside."""
         for name in self.made:
-            survival.clear(self.truth, name)
+            clear(self.truth, name)
         self.made.clear()
 
 
 @pytest.fixture(scope="module")
 def place(stack: Stack, host: LabHost) -> Iterator[tuple[Truth, SlowDisks]]:
     """A pool of our own, and storage that can be slow."""
-    truth, slow = Truth(stack.state / "kvmweb.sqlite3", host, POOL), SlowDisks(host)
-    survival.make_pool(truth)
+    truth, slow = Truth(Database(file=stack.state / "kvmweb.sqlite3"), host, POOL), SlowDisks(host)
+    make_pool(truth)
     slow.begin()
     try:
         yield truth, slow
@@ -292,20 +293,3 @@ def test_the_whole_stack_ends_in_a_create_and_the_next_start_goes_on(
     assert running == [name]
     everything_is_shown(scene, running)
     assert_holds(scene.truth)
-
-
-@pytest.mark.parametrize("seed", [2, 5])
-def test_after_a_power_cut_at_a_random_moment_everything_is_true(
-    stack: Stack, administrator: Any, place: tuple[Truth, SlowDisks], seed: int
-) -> None:
-    """A few throws of the dice; `make test-long` has many, and power cuts of the host as well."""
-    truth, slow = place
-    visitor = Visitor(stack.url)
-    visitor.sign_in("ada", PASSWORD)
-    cut = Cut(seed, stack, truth, slow, visitor, kinds=("everything", "stack", "some", "libvirtd"))
-    try:
-        print(cut.run())
-    finally:
-        if stack.process is None or stack.process.poll() is not None:
-            stack.start()
-        survival.clear(truth, "cut")

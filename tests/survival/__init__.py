@@ -1,0 +1,1 @@
+"""Faults on purpose, the whole product on a real libvirt, and what must hold afterwards."""
