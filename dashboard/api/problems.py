@@ -86,7 +86,7 @@ def code_of(error: SubmitError) -> str:
 
 
 def _not_submitted(request: HttpRequest, error: Any) -> HttpResponse:
-    status, more = 409, {}
+    status, more = 409, dict(error.more)
     if isinstance(error, Invalid):
         status, more = 422, {"errors": error.errors}
     elif isinstance(error, Locked):

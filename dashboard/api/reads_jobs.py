@@ -51,10 +51,15 @@ def list_jobs(
     state: JobState = "",
     host: Id | None = None,
     search: Search = "",
+    parent: UUID | None = None,
     sort: Literal["created", "-created"] = "-created",
 ) -> Any:
-    """Jobs that one may see, newest first; "active" are all that wait or run. `search`: in the object or operation."""
-    wanted = jobs.filtered(user_of(request), state=state, host=str(host or ""), search=search)
+    """Jobs that one may see, newest first; "active" are all that wait or run. `search`: in the object or operation.
+
+    `parent`: the jobs of one for many machines; without it, a search or a host, that one stands for them.
+    """
+    of = str(parent or "")
+    wanted = jobs.filtered(user_of(request), state=state, host=str(host or ""), search=search, parent=of)
     return page(request, response, wanted, paging, sort, JOBS, job_row)
 
 

@@ -8,6 +8,7 @@ from dashboard.api import problems
 from dashboard.api.changes import jobs_router, operations_router
 from dashboard.api.events import router as events
 from dashboard.api.face import Face, Session, StrictParser, Token
+from dashboard.api.many import many_router
 from dashboard.api.reads import router as reads
 from dashboard.api.reads_jobs import router as reads_jobs
 from dashboard.api.views import docs
@@ -21,7 +22,7 @@ api = Face(
     docs_url=None,
 )
 problems.install(api)
-for router in (reads, reads_jobs, events, operations_router(), jobs_router):
+for router in (reads, reads_jobs, events, many_router(), operations_router(), jobs_router):
     api.add_router("", router)
 
 urlpatterns = [path("v1/docs", docs, name="api-docs"), path("v1/", api.urls)]

@@ -53,4 +53,3 @@ def _kind(info: FieldInfo) -> str:
     if get_origin(kind) in (tuple, list):
         return "words"
     return "choice" if get_origin(kind) is Literal else "text"
-
