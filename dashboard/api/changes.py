@@ -13,9 +13,10 @@ from ninja import Router, Status
 from ninja.params.functions import Body, Header
 
 from dashboard.accounts.adapter import client_ip
-from dashboard.api.reads import Id, user_of
+from dashboard.accounts.models import User
+from dashboard.api.reads import Id, ambiguous, user_of
 from dashboard.api.schemas import JobOut
-from dashboard.inventory.models import Host
+from dashboard.inventory.models import Guest, Host, Network, Pool
 from dashboard.jobs import queries, service
 from dashboard.jobs.models import Job
 from dashboard.jobs.operation import OPERATIONS, NoParams, Operation
@@ -31,6 +32,10 @@ PLACES: dict[str, tuple[str, Any]] = {
     "host": ("/hosts/{int:key}/operations/", Id),
     "none": ("/operations/", UUID),
 }
+
+
+TWINS: dict[str, type[Guest | Pool | Network]] = {"guest": Guest, "pool": Pool, "network": Network}
+"""What several hosts may have under one UUID."""
 
 
 def operations_router() -> Router:
@@ -71,8 +76,18 @@ def _target(request: HttpRequest, declared: Operation, key: Any, host: int | Non
         return None, concerned
     target = visible(user_of(request), declared, declared.target, str(key), host)
     if target is None:
+        if host is None and isinstance(key, UUID):
+            _told_apart(user_of(request), declared, key)
         raise Http404
     return target, None
+
+
+def _told_apart(user: User, declared: Operation, key: UUID) -> None:
+    """409 when several hosts have something with this UUID that the person may see."""
+    kind = declared.target
+    hosts = TWINS[kind]._default_manager.filter(uuid=key).values_list("host_id", flat=True)[:50]
+    if len([host for host in hosts if visible(user, declared, kind, str(key), host)]) > 1:
+        raise ambiguous()
 
 
 def _view(declared: Operation) -> Callable[..., Any]:

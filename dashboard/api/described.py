@@ -118,7 +118,9 @@ def _answer(status: str, told: Mapping[str, Any], parts: Mapping[str, Any]) -> R
 
 def _example(path: str, method: str, members: list[Row]) -> str:
     """A command line that asks it."""
-    address = path.replace("{", "$").replace("}", "").replace("$uuid", "$UUID").replace("$key", "$UUID").replace("$pk", "$ID")
+    address = (
+        path.replace("{", "$").replace("}", "").replace("$uuid", "$UUID").replace("$key", "$UUID").replace("$pk", "$ID")
+    )
     line = 'curl -H "Authorization: Bearer $(cat ~/.config/kvmweb/token)"'
     if method != "GET":
         line += " -X POST"

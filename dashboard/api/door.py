@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,22 +16,23 @@ from django.utils.translation import gettext as _
 
 from dashboard.accounts import tokens
 from dashboard.accounts.adapter import client_ip
+from dashboard.accounts.throttle import network
 from dashboard.api.problems import is_problem, problem, turn_into_problem
-from dashboard.inventory.bus import BusError
-
-log = logging.getLogger(__name__)
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
 LARGEST_BODY = 1_048_576
 MOST_FAILURES = 20
 """Wrong tokens a minute from one address that are still answered in full (and audited)."""
+FIGURES = "/metrics"
+OFFERED = {"/api/v1/docs": "text/html", "/api/v1/events": "text/event-stream"}
+"""What is not JSON."""
 REALM = 'Bearer realm="kvmweb"'
 
 
 def is_ours(request: HttpRequest) -> bool:
     """Whether the request is for the API or for the figures, the only places where a token opens anything."""
-    return request.path.startswith("/api/") or request.path == "/metrics"
+    return request.path.startswith("/api/") or request.path == FIGURES
 
 
 def by_header(request: HttpRequest) -> bool:
@@ -115,17 +116,19 @@ def _unreadable(request: HttpRequest) -> HttpResponse | None:
     size = int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
     if size > LARGEST_BODY:
         return problem(413, _("The request is larger than 1 MiB."), "too_large")
+    offered = OFFERED.get(request.path, "application/json")
+    if request.path != FIGURES and not request.accepts(offered):
+        said = _("Only %(type)s can be had here: say so in the header Accept, or leave it out.") % {"type": offered}
+        return problem(406, said, "not_acceptable")
     return None
 
 
 def _too_many(address: str) -> bool:
-    """Count a wrong token of this address; whether there were too many in this minute. Without Redis nobody counts."""
-    key = f"api-wrong-tokens:{address}"
-    try:
-        cache.add(key, 0, timeout=60)
-        return cache.incr(key) > MOST_FAILURES
-    except ValueError:  # it ran out between the two
-        return False
-    except BusError as error:
-        log.warning("Wrong tokens are not counted: %s", error)
-        return False
+    """Count a wrong token of this address; whether there were too many in this minute."""
+    key = f"api-wrong-tokens:{network(address)}"
+    minute = int(time.time() // 60)
+    failures = cache.get(key)
+    number = failures[1] + 1 if failures and failures[0] == minute else 1
+    if number <= MOST_FAILURES + 1:  # a flood writes nothing
+        cache.set(key, [minute, number], timeout=120)
+    return number > MOST_FAILURES

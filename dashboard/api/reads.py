@@ -69,8 +69,13 @@ def only(found: list[Placed], request: HttpRequest, permission: str) -> Placed:
     if not seen:
         raise Http404
     if len(seen) > 1:
-        raise Refusal(409, "ambiguous", _("Several hosts have something with this UUID: name the host (host=ID)."))
+        raise ambiguous()
     return seen[0]
+
+
+def ambiguous() -> Refusal:
+    """What is answered to a UUID that several hosts have."""
+    return Refusal(409, "ambiguous", _("Several hosts have something with this UUID: name the host (host=ID)."))
 
 
 def _on(rows_: QuerySet[Placed], host: int | None) -> QuerySet[Placed]:

@@ -6,7 +6,6 @@ import json
 import uuid
 from typing import Any
 
-import pytest
 from django.test import Client
 
 from dashboard.accounts.models import User
@@ -17,32 +16,7 @@ from dashboard.inventory.models import Guest, Host, Network, Pool
 from dashboard.jobs.models import Job
 from dashboard.jobs.operation import OPERATIONS
 from dashboard.jobs.rows import job_row
-
-
-def client_of(user: User, **options: Any) -> Client:
-    client = Client(HTTP_HOST="127.0.0.1", **options)
-    client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
-    return client
-
-
-@pytest.fixture
-def operator(db: None) -> User:
-    return User.objects.create_user("olga", role="operator")
-
-
-@pytest.fixture
-def viewer(db: None) -> User:
-    return User.objects.create_user("vic", role="viewer")
-
-
-@pytest.fixture
-def host(db: None) -> Host:
-    return Host.objects.create(name="alpha", transport="test", status="live")
-
-
-@pytest.fixture
-def guest(host: Host) -> Guest:
-    return Guest.objects.create(host=host, uuid=uuid.uuid4(), name="web1", state="shutoff")
+from tests.unit.api.conftest import client_of
 
 
 def start(client: Client, guest: Guest, body: Any = None, query: str = "", **headers: str) -> Any:
@@ -117,6 +91,7 @@ def test_a_guest_on_two_hosts_must_be_told_apart(operator: User, guest: Guest) -
     Guest.objects.create(host=other, uuid=guest.uuid, name="web1", state="shutoff")
     client = client_of(operator)
     assert client.get(f"/api/v1/guests/{guest.uuid}").status_code == 409
+    assert start(client, guest).json()["code"] == "ambiguous"
     assert client.get(f"/api/v1/guests/{guest.uuid}?host={other.pk}").json()["host"] == other.pk
     assert start(client, guest, query=f"?host={other.pk}").status_code == 202
 
@@ -163,11 +138,10 @@ def test_a_viewer_may_read_but_not_change(viewer: User, guest: Guest) -> None:
     assert not Job.objects.exists()
 
 
-def test_a_post_from_another_site_is_refused(operator: User, guest: Guest, settings: Any) -> None:
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
-    client = client_of(operator, enforce_csrf_checks=True)
-    assert start(client, guest).status_code == 403
+def test_a_post_from_another_site_is_refused(operator: User, guest: Guest) -> None:
+    answer = start(client_of(operator, enforce_csrf_checks=True), guest)
+    assert (answer.status_code, answer["Content-Type"]) == (403, "application/problem+json")
+    assert answer.json()["code"] == "csrf"
     assert not Job.objects.exists()
 
 

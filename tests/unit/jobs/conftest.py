@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,8 +11,6 @@ from pydantic import Field, field_validator
 
 django.setup()  # a conftest named on the command line is read before pytest-django has done so
 
-from dashboard.accounts.models import User
-from dashboard.inventory.models import Guest, Host
 from dashboard.jobs.operation import OPERATIONS, Operation, Params, Step, register
 
 Declare = Callable[..., Operation]
@@ -57,23 +54,3 @@ def declare() -> Iterator[Declare]:
     yield make
     OPERATIONS.clear()
     OPERATIONS.update(before)
-
-
-@pytest.fixture
-def operator(db: None) -> User:
-    return User.objects.create_user("olga", role="operator")
-
-
-@pytest.fixture
-def viewer(db: None) -> User:
-    return User.objects.create_user("vic", role="viewer")
-
-
-@pytest.fixture
-def host(db: None) -> Host:
-    return Host.objects.create(name="alpha", transport="test", status="live")
-
-
-@pytest.fixture
-def guest(host: Host) -> Guest:
-    return Guest.objects.create(host=host, uuid=uuid.uuid4(), name="web1", state="shutoff")
