@@ -81,7 +81,7 @@ function sprite() {
     files(join(ROOT, folder), (name) => /\.(?:html|js|py)$/.test(name)),
   );
   for (const path of sources)
-    for (const [, name] of readFileSync(path, "utf8").matchAll(/["'#`]([a-z0-9][a-z0-9-]*)["'`]/g))
+    for (const [, name] of readFileSync(path, "utf8").matchAll(/["'#`}]([a-z0-9][a-z0-9-]*)["'`]/g))
       if (all.has(name)) used.add(name);
   const own = readFileSync(join(ROOT, "static", "icons", "own.svg"), "utf8").match(/<symbol[\s\S]*?<\/symbol>/g);
   const symbols = [...own, ...[...used].sort().map(symbol)];
