@@ -28,9 +28,15 @@ BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 NOBODY = uuid.UUID(int=7)
 OWN_JOBS = {"list_jobs", "get_job", "cancel_job", "retry_job"}
 """Open to every signed-in person, narrowed by `visible_jobs` to their own jobs; nothing else may be."""
+OWN = {"get_me", "list_operations"}
+"""What every signed-in person is told: who they are, and what can be done at all."""
+STREAM = "listen"
+"""The events: open to every signed-in person, each message by its own right. Held by tests/integration/api."""
 READS = {
     "list_hosts": "host.view", "get_host": "host.view", "list_guests": "guest.view", "get_guest": "guest.view",
-    "list_pools": "storage.view", "list_networks": "network.view",
+    "get_guest_stats": "guest.view", "get_guest_history": "guest.view",
+    "list_pools": "storage.view", "get_pool": "storage.view", "list_volumes": "storage.view",
+    "list_networks": "network.view", "get_network": "network.view",
 }  # fmt: skip
 
 
@@ -63,7 +69,7 @@ def test_every_route_of_the_api_is_a_read_an_operation_or_about_ones_jobs() -> N
     """A new route is added here on purpose, by somebody who thought about who may use it."""
     operations = {name.replace(".", "_") for name in OPERATIONS}
     operations |= {f"{name.replace('.', '_')}_many" for name, declared in OPERATIONS.items() if declared.many}
-    assert {route.view_func.__name__ for _method, _path, route in ALL} == set(READS) | OWN_JOBS | operations
+    assert {route.view_func.__name__ for _method, _path, route in ALL} == set(READS) | OWN | {STREAM} | OWN_JOBS | operations
     for method, path, route in ALL:
         changes = route.view_func.__name__ in operations | {"cancel_job", "retry_job"}
         assert (method == "POST") == changes, f"{method} {path}"
@@ -86,13 +92,18 @@ def nobody(db: None, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Cli
     return client
 
 
-@pytest.mark.parametrize(("method", "path", "route"), ALL, ids=NAMES)
+ANSWERED = [one for one in ALL if one[2].view_func.__name__ != STREAM]
+
+
+@pytest.mark.parametrize(("method", "path", "route"), ANSWERED, ids=[f"{one[0]} {one[1]}" for one in ANSWERED])
 def test_who_has_no_permission_gets_nothing_from_the_api(nobody: Client, method: str, path: str, route: Route) -> None:
     before = Job.objects.count()
     send = getattr(nobody, method.lower())
     answer = send(address(path), **({} if method == "GET" else {"data": "{}", "content_type": "application/json"}))
     if route.view_func.__name__ == "list_jobs":
         assert json.loads(answer.content)["items"] == [], "only one's own"
+    elif route.view_func.__name__ in OWN:
+        assert b"web1" not in answer.content and b"alpha" not in answer.content
     else:
         # 422: what was sent is looked at first; it says nothing about what is there.
         assert answer.status_code in (403, 404, 422), answer.content
