@@ -54,6 +54,10 @@ bench: setup-test ## Measure, print a table, write var/bench.json
 pictures: setup-test ## Make the README's pictures from the running product
 	@DJANGO_ALLOW_ASYNC_UNSAFE=1 $(PYTHON) -m tests.pictures
 
+.PHONY: release-state
+release-state: setup-test ## Keep the database of a release for the upgrade tests: make release-state NAME=0.2.0
+	@$(PYTHON) -m tests.integration.upgrade.released $(NAME)
+
 .PHONY: messages
 messages: setup-test ## Collect texts for translation, compile translations
 	@deploy/messages

@@ -1,0 +1,140 @@
+"""The database of every release becomes today's, with everything that was in it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from dashboard.accounts.access import can
+from dashboard.accounts.models import User
+from dashboard.inventory.models import Guest, Host
+from dashboard.jobs.models import Job
+from tests.integration.upgrade import released, seed
+from tests.lab import database
+from tests.lab.redis import RedisServer
+
+MANY_JOBS, MANY_GUESTS = 10_000, 500
+LONGEST_SECONDS = 60
+
+
+@pytest.fixture
+def empty(tmp_path: Path, django_db_blocker: Any) -> Iterator[None]:
+    """Django's default database is one without a table."""
+    own = database.fresh(tmp_path)
+    with django_db_blocker.unblock(), own.as_default():
+        yield
+    own.forget()
+
+
+@pytest.mark.parametrize("state", released.states(), ids=lambda path: path.stem)
+def test_a_release_upgrades_without_losing_a_row_or_a_value(empty: None, state: Path) -> None:
+    _, before = released.load(state)
+    apps = released.migrate_to([])
+    keys = {model._meta.label_lower: model._meta.pk.attname for model in released.models_of(apps)}
+    after = {name: {row[keys[name]]: row for row in rows} for name, rows in released.rows_of(apps).items()}
+    compared = 0
+    for model, rows in before.items():
+        for row in rows:
+            found = after[model][row[keys[model]]]
+            for field in row.keys() & found.keys():
+                assert found[field] == row[field], (model, field)
+                compared += 1
+        assert len(after[model]) == len(rows), model
+    assert compared > 500
+
+
+def test_the_first_releases_roles_became_grants(empty: None) -> None:
+    _, before = released.load(released.FOLDER / "0.1.0.json")
+    released.migrate_to([])
+    roles = {row["username"]: row["role"] for row in before["accounts.user"]}
+    assert set(roles.values()) == {"administrator", "operator", "viewer", ""}
+    assert {person.username: person.role for person in User.objects.all()} == roles
+    guest = Guest.objects.get(name="db-1")
+    allowed = {name: [person.username for person in User.objects.order_by("pk") if can(person, name, guest)]
+               for name in ("guest.view", "guest.power", "people.manage")}  # fmt: skip
+    assert allowed == {
+        "guest.view": ["ada", "olga", "vera", "lilei"],
+        "guest.power": ["ada", "olga"],
+        "people.manage": ["ada"],
+    }
+
+
+@pytest.mark.parametrize("state", released.states(), ids=lambda path: path.stem)
+def test_pages_show_what_the_release_knew(empty: None, redis_server: RedisServer, state: Path, settings: Any) -> None:
+    released.load(state)
+    released.migrate_to([])
+    settings.ALLOWED_HOSTS = ["testserver"]
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    client = Client()
+    client.force_login(User.objects.get(username="ada"), backend=settings.AUTHENTICATION_BACKENDS[0])
+    guest, job = Guest.objects.get(name="db-1"), Job.objects.get(state="needs_attention")
+    for path, words in {
+        "/guests/": "db-1",
+        f"/guests/{guest.uuid}/?host={guest.host_id}": "The database",
+        "/hosts/": "node2",
+        f"/jobs/{job.pk}/": "new-4.qcow2",
+        "/people/": "olga",
+        "/audit/": "mallory",
+    }.items():
+        response = client.get(path, follow=True)
+        assert (path, response.status_code) == (path, 200)
+        assert words in response.content.decode(), path
+
+
+def test_a_large_installation_upgrades_within_a_minute(empty: None) -> None:
+    state = json.loads((released.FOLDER / "0.1.0.json").read_text())
+    rows = state["rows"]
+    guest, job = rows["inventory.guest"][0], rows["jobs.job"][0]
+    for number in range(MANY_GUESTS):
+        more = {"id": 1000 + number, "uuid": str(uuid.uuid4()), "name": f"guest-{number}"}
+        rows["inventory.guest"].append({**copy.deepcopy(guest), **more})
+    for _ in range(MANY_JOBS):
+        rows["jobs.job"].append({**copy.deepcopy(job), "id": str(uuid.uuid4()), "idempotency_key": None})
+    released.insert(released.migrate_to(list(state["migrations"].items())), rows)
+    begun = time.monotonic()
+    released.migrate_to([])
+    took = time.monotonic() - begun
+    print(f"{MANY_JOBS} jobs and {MANY_GUESTS} guests upgraded in {took:.1f} s")
+    assert took < LONGEST_SECONDS
+    assert Job.objects.count() == len(rows["jobs.job"])
+    assert Guest.objects.count() == len(rows["inventory.guest"])
+
+
+def test_new_rows_get_keys_of_their_own_after_an_upgrade(empty: None) -> None:
+    _, before = released.load(released.states()[-1])
+    released.migrate_to([])
+    fresh = Host.objects.create(name="fresh", transport="test")
+    assert fresh.pk not in [row["id"] for row in before["inventory.host"]]
+
+
+def test_the_next_state_will_hold_something_of_every_table(empty: None, tmp_path: Path) -> None:
+    released.load(released.states()[-1])
+    apps = released.migrate_to([])
+    seed.later(apps)
+    kept = released.rows_of(apps)
+    # A sign-in's counters are of the moment: everything else is in it.
+    missing = {model._meta.label_lower for model in released.models_of(apps)} - kept.keys()
+    assert missing == set()
+
+
+@pytest.mark.parametrize("state", released.states(), ids=lambda path: path.stem)
+def test_a_released_migration_never_changes(state: Path) -> None:
+    files = json.loads(state.read_text())["files"]
+    assert released.fingerprints(list(files)) == files
+
+
+def test_every_change_of_a_model_has_its_migration(empty: None) -> None:
+    released.migrate_to([])
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
