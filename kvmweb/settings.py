@@ -63,7 +63,10 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # First those whose headers every answer bears, errors of the others too.
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "kvmweb.headers.own_pages_only",
     "csp.middleware.CSPMiddleware",
     "dashboard.api.door.Door",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -77,7 +80,6 @@ MIDDLEWARE = [
     "dashboard.api.door.Caller",
     "dashboard.accounts.middleware.SignInRequired",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
 ROOT_URLCONF = "kvmweb.urls"

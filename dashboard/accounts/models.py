@@ -215,6 +215,8 @@ AUDIT_WORDS: dict[str, Any] = {
     "cancelled": _("Cancelled"),
     "needs_attention": _("Needs attention"),
     "wrong name or password": _("Wrong name or password"),
+    "wrong code": _("Wrong code"),
+    "wrong passkey": _("Wrong passkey"),
 }
 """Phases and results of the audit log, which keeps short words that never change, as people read them."""
 

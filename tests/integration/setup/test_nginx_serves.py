@@ -45,6 +45,10 @@ class Application(http.server.BaseHTTPRequestHandler):
         body = json.dumps(dict(self.headers)).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
+        if self.headers.get("X-Say-Policy"):
+            self.send_header("Content-Security-Policy", "default-src 'self'")
+            self.send_header("X-Frame-Options", "SAMEORIGIN")
+            self.send_header("Cache-Control", "private")
         self.end_headers()
         self.wfile.write(body)
 
@@ -68,7 +72,7 @@ class Front:
         answer = connection.getresponse()
         body = answer.read()
         connection.close()
-        return answer.status, dict(answer.headers), body
+        return answer.status, {name: ", ".join(answer.headers.get_all(name, [])) for name in answer.headers}, body
 
     def application(self, name: str) -> None:
         server = Upstream(str(self.run / name), Application)
@@ -175,17 +179,50 @@ def test_a_storm_of_console_handshakes_is_slowed_before_it_makes_processes(front
     assert 429 in answers
 
 
-def test_the_log_keeps_no_query_and_no_setup_link(front: Front) -> None:
+def test_the_log_keeps_no_query_and_no_link_that_is_a_secret(front: Front) -> None:
     front.application("web.sock")
     front.get("/guests/?q=confidential")
+    front.get("/password/very-secret-token/")
     front.get("/setup/very-secret-token/?next=confidential", {"Referer": "https://vm.example.org/?confidential"})
     deadline = time.monotonic() + 5
-    while (log := (front.log / "access.log").read_text()).count("\n") < 2 and time.monotonic() < deadline:
+    while (log := (front.log / "access.log").read_text()).count("\n") < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert '"GET /guests/" 200' in log
     assert '"GET /setup/-" 200' in log
+    assert '"GET /password/-" 200' in log
     assert "confidential" not in log
     assert "very-secret-token" not in log
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "status"),
+    [
+        ("/static/page.mjs", "vm.example.org", 200),
+        ("/static/none.mjs", "vm.example.org", 404),
+        ("/static/", "vm.example.org", 403),
+        ("/guests/", "vm.example.org", 503),
+        ("/guests/", "evil.example", 307),
+        ("/console/vnc", "vm.example.org", 502),
+    ],
+)
+def test_what_nginx_itself_answers_is_as_strict_as_the_pages(front: Front, path: str, host: str, status: int) -> None:
+    (front.static / "page.mjs").write_text("export default 1;\n")
+    answered, headers, _body = front.get(path, {"Host": host})
+    assert answered == status
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Opener-Policy"] == headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+def test_headers_of_the_application_are_not_sent_twice(front: Front) -> None:
+    front.application("web.sock")
+    status, headers, _body = front.get("/", {"X-Say-Policy": "yes"})
+    assert (status, headers["Content-Security-Policy"]) == (200, "default-src 'self'")
+    assert headers["X-Frame-Options"] == "SAMEORIGIN"
+    assert headers["Cache-Control"] == "private"
 
 
 def test_two_lengths_in_one_request_are_refused(front: Front) -> None:
