@@ -129,7 +129,9 @@ class Context:
 
     def leftover(self, text: Text, **values: Any) -> None:
         """For undo: name exactly what could not be removed; the job will need attention."""
-        self._hold.write(leftovers=[*self.job.leftovers, [english(text), values]])
+        entry = [english(text), values]
+        if entry not in self.job.leftovers:  # a step that is done again after a crash finds the same
+            self._hold.write(leftovers=[*self.job.leftovers, entry])
 
     def ask(self, what: refresh.What, uuid: str = "") -> None:
         """Have the monitor look again at what this job changed."""

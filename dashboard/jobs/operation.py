@@ -125,6 +125,8 @@ class Operation:
     """Cancel is honoured between steps and wherever `ctx.check()` is called; what was done is then undone."""
     offline: bool = False
     """May be submitted although the host is not live (checking and removing a host)."""
+    outlives_target: bool = False
+    """Its object is gone before it has ended (the disks of a deleted machine): tried again, it goes on with its own plan."""
     quiet: bool = False
     """Leaves an audit entry but opens no drawer and shows no toast (key combinations, screenshots)."""
     many: Many | None = None

@@ -37,6 +37,9 @@ DENIED = gettext_noop("The person who asked for this may not do it any more.")
 POISON = gettext_noop("The worker died %(count)s times at this step, so it is not tried again.")
 UNKNOWN = gettext_noop("This version of kvmweb does not know the operation, or not with these parameters.")
 BUG = gettext_noop("Something went wrong inside kvmweb. The original message says more.")
+CHANGED = gettext_noop(
+    "It was changed outside kvmweb in the meantime, so this could not be done. Look at it again, then repeat."
+)
 AWAY = gettext_noop("The host does not answer; trying again.")
 UNDOING = gettext_noop("Taking back: %(step_text)s")
 NOT_UNDONE = gettext_noop("%(step_text)s: this could not be taken back. %(reason_text)s")
@@ -141,7 +144,9 @@ def _forward(ctx: Context, hold: Hold, declared: Operation, began: bool) -> tupl
             _attempt(ctx, hold, declared, declared.steps[index], declared.steps[index].do)
     except Cancelled:
         return Failure("cancelled", CANCELLED), began
-    except (VirtError, Failed) as error:
+    except VirtError as error:
+        return _changed_outside(ctx, error) or _failure_of(error), began
+    except Failed as error:
         return _failure_of(error), began
     except (OperationalError, InterfaceError):
         raise
@@ -232,6 +237,15 @@ def _still_permitted(job: Job, declared: Operation) -> None:
     if target is None and job.attempt > 1 and can_somewhere(person, declared.permission):
         return
     raise Failed(DENIED, code="denied")
+
+
+def _changed_outside(ctx: Context, error: VirtError) -> Failure | None:
+    """What fitted when the job was made and does not now was changed by somebody else; the monitor looks again."""
+    guest = ctx.plan.get("uuid", "") if ctx.job.object_kind != "guest" else ctx.uuid
+    if error.code not in ("not_found", "state") or not guest:
+        return None
+    ctx.ask("guest", guest)
+    return Failure("changed", CHANGED, {}, error.detail)
 
 
 def _failure_of(error: Exception) -> Failure:

@@ -142,6 +142,20 @@ def _announce(job: Job) -> None:
     doorbell.ring(str(job.pk), job.queue)
 
 
+def _go_on(user: User, former: Job, source_ip: str) -> Job:
+    """A new job with the plan of one that failed after its object had gone: for what that left behind."""
+    declared = OPERATIONS[former.operation]
+    if not may_act(user, former):
+        raise Denied(declared.permission)
+    if former.host is not None and former.host.status != Host.Status.LIVE:
+        raise HostNotLive(former.host)
+    same = ("operation", "queue", "host", "host_name", "object_kind", "object_key", "object_name", "lock", "params", "virsh")
+    job = Job(**{name: getattr(former, name) for name in same}, steps=former.steps, rung_at=timezone.now())
+    job.plan = {name: value for name, value in former.plan.items() if name != "reserved"}
+    sign(job, user, source_ip)
+    return _insert(job, declared, Described(job.object_kind, job.object_key, job.object_name, job.host), None)
+
+
 def repeated(user: User, key: str | None, operation: str, object_key: str) -> Job | None:
     """The job that this wish became when it was first sent with this key: to be asked before its object is looked for.
 
@@ -257,6 +271,8 @@ def retry(user: User, job: Job, *, source_ip: str = "") -> Job:
     # Without its host the same UUID on another one would be found: that is another machine.
     forgotten = job.object_kind != "host" and job.host_id is None
     target = find(job.object_kind, job.object_key, job.host_id) if job.object_kind and not forgotten else None
+    if job.object_kind and target is None and OPERATIONS[job.operation].outlives_target and not forgotten:
+        return _go_on(user, job, source_ip)
     if job.object_kind and target is None:
         raise Refused(_("What this job was for no longer exists."))
     return submit(

@@ -157,6 +157,7 @@ register(
         ],
         virsh=_line,
         queue="slow",
+        outlives_target=True,
         confirm=_("The machine is deleted. Of its disks, only those that you choose are deleted with it."),
         icon="trash-2",
         extra={"danger": True},
