@@ -149,8 +149,8 @@ def _go_on(user: User, former: Job, source_ip: str) -> Job:
         raise Denied(declared.permission)
     if former.host is not None and former.host.status != Host.Status.LIVE:
         raise HostNotLive(former.host)
-    same = ("operation", "queue", "host", "host_name", "object_kind", "object_key", "object_name", "lock", "params", "virsh")
-    job = Job(**{name: getattr(former, name) for name in same}, steps=former.steps, rung_at=timezone.now())
+    same = "operation queue host host_name object_kind object_key object_name lock params virsh steps"
+    job = Job(**{name: getattr(former, name) for name in same.split()}, rung_at=timezone.now())
     job.plan = {name: value for name, value in former.plan.items() if name != "reserved"}
     sign(job, user, source_ip)
     return _insert(job, declared, Described(job.object_kind, job.object_key, job.object_name, job.host), None)
