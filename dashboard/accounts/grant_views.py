@@ -22,6 +22,7 @@ from dashboard.accounts.grant_forms import AREAS, OFFERED, GrantForm, GroupForm,
 from dashboard.accounts.models import Grant, Role, User
 from dashboard.accounts.people import LastAdministrator
 from dashboard.accounts.permissions import PERMISSIONS, ROLES
+from dashboard.accounts.recent import recently_for_changes, recently_signed_in
 
 Context = dict[str, Any]
 
@@ -112,6 +113,7 @@ def _grant_to(request: HttpRequest, holder: User | Group) -> GrantForm | None:
 
 @need("people.manage")
 @require_POST
+@recently_signed_in
 def person_grant(request: HttpRequest, pk: int) -> HttpResponse:
     """Grant a role to a person."""
     from dashboard.accounts.views import person_page
@@ -123,6 +125,7 @@ def person_grant(request: HttpRequest, pk: int) -> HttpResponse:
 
 @need("people.manage")
 @require_POST
+@recently_signed_in
 def group_grant(request: HttpRequest, pk: int) -> HttpResponse:
     """Grant a role to a group."""
     group = get_object_or_404(Group, pk=pk)
@@ -132,6 +135,7 @@ def group_grant(request: HttpRequest, pk: int) -> HttpResponse:
 
 @need("people.manage")
 @require_POST
+@recently_signed_in
 def grant_remove(request: HttpRequest, pk: int) -> HttpResponse:
     """Take a grant away."""
     grant = get_object_or_404(Grant.objects.select_related("user", "group"), pk=pk)
@@ -154,6 +158,7 @@ def find_places(request: HttpRequest, kind: str) -> JsonResponse:
 
 
 @need("people.manage")
+@recently_for_changes
 def group_list(request: HttpRequest) -> HttpResponse:
     """All groups; adding one."""
     form = GroupForm(request.POST or None)
@@ -186,6 +191,7 @@ def group_detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 @need("people.manage")
 @require_POST
+@recently_signed_in
 def group_remove(request: HttpRequest, pk: int) -> HttpResponse:
     """Delete a group."""
     group = get_object_or_404(Group, pk=pk)
@@ -196,6 +202,7 @@ def group_remove(request: HttpRequest, pk: int) -> HttpResponse:
 
 @need("people.manage")
 @require_POST
+@recently_signed_in
 def group_join(request: HttpRequest, pk: int) -> HttpResponse:
     """Add a member."""
     group = get_object_or_404(Group, pk=pk)
@@ -211,6 +218,7 @@ def group_join(request: HttpRequest, pk: int) -> HttpResponse:
 
 @need("people.manage")
 @require_POST
+@recently_signed_in
 def person_join(request: HttpRequest, pk: int) -> HttpResponse:
     """Add a person to a group, from the person's page."""
     someone = get_object_or_404(User, pk=pk)
@@ -226,6 +234,7 @@ def person_join(request: HttpRequest, pk: int) -> HttpResponse:
 
 @need("people.manage")
 @require_POST
+@recently_signed_in
 def group_leave(request: HttpRequest, pk: int, person: int) -> HttpResponse:
     """Take a member out; back to the page from which it was done."""
     group, someone = get_object_or_404(Group, pk=pk), get_object_or_404(User, pk=person)
@@ -256,12 +265,14 @@ def role_list(request: HttpRequest) -> HttpResponse:
 
 
 @need("people.manage")
+@recently_for_changes
 def role_add(request: HttpRequest) -> HttpResponse:
     """Make a role."""
     return _role_form(request, Role())
 
 
 @need("people.manage")
+@recently_for_changes
 def role_detail(request: HttpRequest, slug: str) -> HttpResponse:
     """Look at a built-in role, or change one of one's own."""
     if slug in ROLES:
@@ -294,6 +305,7 @@ def _role_form(request: HttpRequest, role: Role) -> HttpResponse:
 
 @need("people.manage")
 @require_POST
+@recently_signed_in
 def role_remove(request: HttpRequest, slug: str) -> HttpResponse:
     """Delete a role that nobody has."""
     role = get_object_or_404(Role.objects.exclude(slug__in=ROLES), slug=slug)

@@ -49,6 +49,18 @@ def recently_signed_in(view: View) -> View:
     return guarded
 
 
+def recently_for_changes(view: View) -> View:
+    """The same for changes only: looking at the page needs nothing."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method in ("GET", "HEAD") or recently(request):
+            return view(request, *args, **kwargs)
+        return _ask(request)
+
+    return guarded
+
+
 def _ask(request: HttpRequest) -> HttpResponse:
     if "application/json" in request.headers.get("Accept", ""):
         said = _("Confirm that it is you first: reload the page.")

@@ -14,6 +14,7 @@ urlpatterns = [
     path("security/tokens/", views.token_list, name="tokens"),
     path("security/tokens/<uuid:pk>/revoke/", views.token_revoke, name="token-revoke"),
     path("password/<str:token>/", views.set_password, name="set-password"),
+    path("people/roles/<slug:slug>/second-factor/", views.role_second_factor, name="people-role-second-factor"),
     path("people/<int:pk>/security/", views.person_security, name="person-security"),
     path("people/<int:pk>/sessions/<int:sign_in>/end/", views.person_end_session, name="person-end-session"),
     path("people/<int:pk>/tokens/<uuid:token>/revoke/", views.person_revoke_token, name="person-revoke-token"),

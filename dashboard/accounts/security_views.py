@@ -184,6 +184,20 @@ def person_password_link(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "accounts/password_link.html", {"someone": someone, "link": link})
 
 
+@need("people.manage")
+@require_POST
+@recently_signed_in
+def role_second_factor(request: HttpRequest, slug: str) -> HttpResponse:
+    """Demand a second factor of a role, or no longer."""
+    required = "required" in request.POST
+    try:
+        second_factor.set_required(slug, required, actor=_me(request), source_ip=client_ip(request))
+    except KeyError as error:
+        raise Http404 from error
+    messages.success(request, _("Saved."))
+    return redirect("accounts:people-role", slug=slug)
+
+
 @public
 @never_cache
 @sensitive_post_parameters("password", "again")

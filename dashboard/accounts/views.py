@@ -21,6 +21,7 @@ from dashboard.accounts.grant_forms import GrantForm
 from dashboard.accounts.grant_views import last_administrator, rights_of_person, with_grants
 from dashboard.accounts.models import User
 from dashboard.accounts.permissions import ADMINISTRATOR
+from dashboard.accounts.recent import recently_for_changes, recently_signed_in
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
@@ -57,6 +58,7 @@ def people_list(request: HttpRequest) -> HttpResponse:
 
 
 @need("people.manage")
+@recently_signed_in
 @sensitive_post_parameters("password", "again")
 def person_add(request: HttpRequest) -> HttpResponse:
     """Add a person."""
@@ -80,6 +82,7 @@ def person_add(request: HttpRequest) -> HttpResponse:
 
 
 @need("people.manage")
+@recently_for_changes
 def person(request: HttpRequest, pk: int) -> HttpResponse:
     """Change a person's role, or keep them from signing in."""
     someone = get_object_or_404(User, pk=pk)

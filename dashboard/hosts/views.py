@@ -15,6 +15,7 @@ from dashboard.accounts.access import can, on_hosts_where
 from dashboard.accounts.adapter import client_ip
 from dashboard.accounts.decorators import Missing, need
 from dashboard.accounts.models import User
+from dashboard.accounts.recent import recently_signed_in
 from dashboard.accounts.whose import explained
 from dashboard.hosts import enrol, queries
 from dashboard.hosts.checks import shown
@@ -69,6 +70,7 @@ def host_rights(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @need("host.manage")
+@recently_signed_in
 @sensitive_post_parameters("password", "private_key", "client_key")
 def host_add(request: HttpRequest) -> HttpResponse:
     """Add a host and start its check. A host that is not there yet belongs to nobody's grant: it needs the right on everything."""

@@ -63,3 +63,25 @@ def test_a_script_is_told_in_json() -> None:
     answer = browser.post("/security/tokens/", NEW, headers={"accept": "application/json"})
     assert answer.status_code == 403
     assert "Confirm" in answer.json()["error"]
+
+
+def test_people_roles_and_hosts_are_changed_by_who_confirmed_lately() -> None:
+    anna = person("anna")
+    person("root", "administrator")
+    root = sign_in("root")
+    long_ago(root)
+    asked = "/accounts/reauthenticate/"
+    for address in ("/people/new/", "/hosts/new/"):
+        assert root.get(address).headers.get("Location", "").startswith(asked), address
+    for address in (f"/people/{anna.pk}/", "/people/roles/viewer/", "/people/groups/"):
+        assert root.get(address).status_code == 200, "looking is free"
+        assert root.post(address, {}).headers.get("Location", "").startswith(asked), address
+    changes = (
+        f"/people/{anna.pk}/grants/",
+        f"/people/{anna.pk}/groups/",
+        f"/people/{anna.pk}/second-factor/reset/",
+        f"/people/{anna.pk}/password-link/",
+        "/people/roles/viewer/second-factor/",
+    )
+    for address in changes:
+        assert root.post(address, {}).headers.get("Location", "").startswith(asked), address

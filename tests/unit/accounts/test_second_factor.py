@@ -227,3 +227,18 @@ def test_what_was_counted_is_forgotten_when_its_time_is_over() -> None:
     assert cache.get("once") is None
     assert cache.add("once", "z", timeout=30)
     assert cache.get("once") == "z"
+
+
+def test_an_administrator_demands_a_second_factor_of_a_role_on_its_page() -> None:
+    person("root", "administrator")
+    anna = person("anna", "viewer")
+    root = sign_in("root")
+    page = root.get("/people/roles/viewer/").content.decode()
+    assert 'name="required"' in page and 'name="required" checked' not in page
+    assert root.post("/people/roles/viewer/second-factor/", {"required": "on"}).status_code == 302
+    assert 'name="required" checked' in root.get("/people/roles/viewer/").content.decode()
+    assert second_factor.required_for(anna)
+    assert sign_in("anna").get("/preferences/")["Location"] == "/security/"
+    root.post("/people/roles/viewer/second-factor/", {})
+    assert not second_factor.required_for(anna)
+    assert root.post("/people/roles/king/second-factor/", {"required": "on"}).status_code == 404
