@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import redis
@@ -21,6 +22,7 @@ HEARTBEAT_STALE = 15.0
 BusError = redis.RedisError
 
 _client: Any = None
+_making = threading.Lock()
 
 
 def client() -> Any:
@@ -30,16 +32,22 @@ def client() -> Any:
     """
     global _client
     if _client is None:
-        _client = redis.Redis.from_url(
-            settings.REDIS_URL,
-            decode_responses=True,
-            socket_timeout=5,
-            socket_connect_timeout=2,
-            max_connections=4000,
-            # One quick second try mends a connection that a restarted Redis closed; more would hold up a page.
-            retry=Retry(ExponentialBackoff(cap=0.05, base=0.01), 1),
-        )
+        # Of two that are made at once one is thrown away, and closes its connections under whoever has begun to use it.
+        with _making:
+            _client = _client or _new()
     return _client
+
+
+def _new() -> Any:
+    return redis.Redis.from_url(
+        settings.REDIS_URL,
+        decode_responses=True,
+        socket_timeout=5,
+        socket_connect_timeout=2,
+        max_connections=4000,
+        # One quick second try mends a connection that a restarted Redis closed; more would hold up a page.
+        retry=Retry(ExponentialBackoff(cap=0.05, base=0.01), 1),
+    )
 
 
 def metrics_key(host_id: int) -> str:
