@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,10 +18,8 @@ def test_threads_that_ask_first_at_once_get_one_client(monkeypatch: pytest.Monke
     made: list[Any] = []
 
     def slowly() -> Any:
-        try:
+        with contextlib.suppress(threading.BrokenBarrierError):
             both.wait()
-        except threading.BrokenBarrierError:
-            pass
         made.append(make())
         return made[-1]
 
