@@ -6,6 +6,7 @@ import uuid as uuids
 from typing import Any, cast
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -13,10 +14,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from dashboard.accounts.access import can
+from dashboard.accounts.adapter import client_ip
 from dashboard.accounts.decorators import Missing, need
 from dashboard.accounts.models import User
 from dashboard.consoles.csp import terminal_page
-from dashboard.guests import actions, detail, queries
+from dashboard.guests import actions, detail, queries, trace
 from dashboard.guests.forms import NotesForm
 from dashboard.guests.models import GuestNotes
 from dashboard.inventory import metrics
@@ -105,7 +107,9 @@ def notes(request: HttpRequest, uuid: uuids.UUID) -> HttpResponse:
     if not form.is_valid():
         return _page(request, uuid, "notes", lambda found: {**detail.notes(found), "form": form})
     changed = {"text": form.cleaned_data["text"], "changed_by": _user(request).get_username()}
-    GuestNotes.objects.update_or_create(guest=guest, defaults=changed)
+    with transaction.atomic():
+        GuestNotes.objects.update_or_create(guest=guest, defaults=changed)
+        trace.notes_changed(_user(request), guest, len(changed["text"]), client_ip(request))
     messages.success(request, _("The notes are saved."))
     return redirect(f"{reverse('guests:notes', args=[guest.uuid])}?host={guest.host_id}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
+from django.contrib.auth.models import Group
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -118,11 +119,13 @@ def _place(entry: AuditEntry) -> tuple[str, ...]:
 
 def _links(user: User, lines: Sequence[AuditEntry]) -> dict[Any, str]:
     """The pages of the objects that are still there and that this person may see."""
-    keys: dict[str, set[str]] = {"guest": set(), "host": set(), "person": set()}
+    keys: dict[str, set[str]] = {"guest": set(), "host": set(), "person": set(), "group": set()}
     for entry in lines:
         if entry.object_kind in keys and entry.object_key:
             keys[entry.object_kind].add(entry.object_key)
-    numbers = {kind: [key for key in keys[kind] if key.isdecimal() and len(key) < 16] for kind in ("host", "person")}
+    numbers = {
+        kind: [key for key in keys[kind] if key.isdecimal() and len(key) < 16] for kind in ("host", "person", "group")
+    }
     guests = Guest.objects.filter(guests_where(user), uuid__in=filter(_uuid, keys["guest"])).select_related("host")
     found: dict[Any, str] = {
         ("guest", str(one.uuid), one.host.name): f"{reverse('guests:detail', args=[one.uuid])}?host={one.host_id}"
@@ -133,6 +136,8 @@ def _links(user: User, lines: Sequence[AuditEntry]) -> dict[Any, str]:
     if can(user, "people.manage"):
         for person in User.objects.filter(pk__in=numbers["person"]).only("pk"):
             found["person", str(person.pk)] = reverse("accounts:person", args=[person.pk])
+        for group in Group.objects.filter(pk__in=numbers["group"]).only("pk"):
+            found["group", str(group.pk)] = reverse("accounts:people-group", args=[group.pk])
     return found
 
 

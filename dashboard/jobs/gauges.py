@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from dashboard.accounts.models import Quota
 
+HIGH = 0.9
+"""From here on a gauge warns."""
 MIB, GIB = 1024**2, 1024**3
 RESOURCES: dict[str, Promise] = {
     "guests": gettext_lazy("Virtual machines"),
@@ -57,11 +59,12 @@ class Gauge:
     @property
     def text(self) -> str:
         """ "5 of 8 GiB", with the wish in it."""
-        used, limit = _plain(self.resource, self.used + self.adds), _plain(self.resource, self.limit)
+        used, limit = plain(self.resource, self.used + self.adds), plain(self.resource, self.limit)
         return _("%(used)s of %(limit)s") % {"used": used, "limit": limit}
 
 
-def _plain(resource: str, amount: int) -> str:
+def plain(resource: str, amount: int) -> str:
+    """An amount as short as it goes: "4", "2 GiB"."""
     sizes = {"memory_kib": 1024, "disk_bytes": 1}
     return size_text(amount * sizes[resource]) if resource in sizes else str(amount)
 
@@ -78,7 +81,7 @@ def amount_text(resource: str, amount: int) -> str:
     if resource == "vcpus":
         return ngettext("%(n)d vCPU", "%(n)d vCPUs", amount) % {"n": amount}
     words = _("%(size)s of memory") if resource == "memory_kib" else _("%(size)s of disk")
-    return words % {"size": _plain(resource, amount)}
+    return words % {"size": plain(resource, amount)}
 
 
 def sentence(gauge: Gauge, group: str, person: str) -> str:
@@ -113,7 +116,7 @@ def shown(found: Iterable[tuple[Quota, list[Gauge]]]) -> list[dict[str, Any]]:
                     "label": str(RESOURCES[one.resource]),
                     "text": one.text,
                     "width": f"{one.share * 100:.1f}%",
-                    "level": "over" if one.exceeded else "",
+                    "level": "over" if one.exceeded else "high" if one.share >= HIGH else "",
                 }
                 for one in limits
             ],

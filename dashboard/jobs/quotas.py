@@ -74,6 +74,13 @@ def gauges(person: User, need: Need | None = None, *, lock: bool = False) -> lis
     return [(quota, limits) for quota, limits in found if limits]
 
 
+def own_gauges(holder: User | Group) -> tuple[Quota, list[Gauge]] | None:
+    """The holder's own quota beside what they own; None without limits."""
+    quota = Quota.objects.filter(**{"user" if isinstance(holder, User) else "group": holder}).first()
+    limits = list(_gauges(quota, used_by(holder), Need())) if quota else []
+    return (quota, limits) if quota and limits else None
+
+
 def _gauges(quota: Quota, used: Use, need: Need) -> Iterator[Gauge]:
     for resource in RESOURCES:
         limit = getattr(quota, resource)

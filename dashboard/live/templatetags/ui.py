@@ -132,7 +132,7 @@ def nav_link(context: dict[str, Any], name: str, label: str, icon_name: str) -> 
     room, page = name.split(":")
     current = here == name or (room != "accounts" and here.startswith(f"{room}:"))
     if room == "accounts" and page == "people":
-        current = here.startswith(("accounts:people", "accounts:person"))
+        current = here.startswith(("accounts:people", "accounts:person", "accounts:quota"))
     return {"address": address, "label": label, "icon_name": icon_name, "current": current}
 
 

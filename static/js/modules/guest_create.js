@@ -195,6 +195,20 @@ class CreateForm {
     clearErrors(this.form);
     showErrors(this.form, seen(found.errors));
     this.warn(found.warnings);
+    this.gauge(found.quotas);
+  }
+
+  /** How much of each quota would be used with this machine. */
+  gauge(quotas) {
+    for (const [index, { gauges }] of quotas.entries()) {
+      for (const { resource, text, width, level } of gauges) {
+        const meter = $(`[data-quota="${index}"] [data-gauge=${resource}] .meter`, this.form);
+        if (!meter) continue;
+        meter.dataset.level = level;
+        setText($(".meter-text", meter), text);
+        $("rect", meter).setAttribute("width", width);
+      }
+    }
   }
 
   /** The same address as the operation's own checks; a newer question ends an older one. */
