@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Coalesce
 
 from dashboard.accounts.permissions import ON_GUESTS, ON_HOSTS, PERMISSIONS, ROLES
@@ -119,13 +119,17 @@ def gather(grants: Iterable[Grant], roles: dict[str, Held]) -> Rights:
 
 
 def grants_of_all(people: Collection[User]) -> dict[int, list[Grant]]:
-    """The grants of each of these people, their own and those of their groups, by one query; disabled people have none."""
-    from dashboard.accounts.models import Grant
+    """The grants of each of these people, their own and those of their groups, by one query; disabled people have none.
+
+    Each has `demands`: whether its role demands a second factor.
+    """
+    from dashboard.accounts.models import Grant, Role
 
     active = [person.pk for person in people if person.is_active]
     grants: dict[int, list[Grant]] = {pk: [] for pk in active}
     theirs = Grant.objects.filter(Q(user__in=active) | Q(group__user__in=active))
-    for grant in theirs.annotate(member=Coalesce("user", "group__user")):
+    demanding = Role.objects.filter(slug=OuterRef("role"), second_factor=True)
+    for grant in theirs.annotate(member=Coalesce("user", "group__user"), demands=Exists(demanding)):
         if grant.member in grants:
             grants[grant.member].append(grant)
     return grants
@@ -146,6 +150,7 @@ def rights_of_all(people: Collection[User]) -> dict[int, Rights]:
     for person in people:
         if person.pk in grants:
             person.__dict__["role"] = _role_on_everything(person.pk, grants[person.pk])
+            person.__dict__["_demanded"] = any(getattr(grant, "demands", False) for grant in grants[person.pk])
     return {pk: gather(some, own) for pk, some in grants.items()}
 
 
@@ -171,6 +176,12 @@ def rights_of(user: User | AnonymousUser) -> Rights:
         know([user])
     known: Rights = user.__dict__["_rights"]
     return known
+
+
+def second_factor_demanded(user: User) -> bool:
+    """Whether a role of theirs demands a second factor; known with their rights."""
+    rights_of(user)
+    return bool(user.__dict__.get("_demanded"))
 
 
 def forget(user: User) -> None:

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth import logout
+from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.utils import translation
 
 from dashboard.accounts import sessions
-from dashboard.accounts.second_factor import missing
+from dashboard.accounts.access import second_factor_demanded
+from dashboard.accounts.models import User
 
 
 class SignInRequired:
@@ -41,13 +43,18 @@ class SignInRequired:
             if _is_script(request):
                 return _problem(401, "Unauthorized", translation.gettext("Sign in first."))
             return redirect_to_login(request.get_full_path())
-        if getattr(view, "sets_up_second_factor", False) or not missing(request.user):
+        if getattr(view, "sets_up_second_factor", False) or not _lacks_factor(request.user):
             return None
         if _is_script(request):
             return _problem(
                 403, "Forbidden", translation.gettext("Your role demands a second factor: set one up first.")
             )
         return redirect("accounts:security")
+
+
+def _lacks_factor(user: User | AnonymousUser) -> bool:
+    """`second_factor.missing`, from what is read for every page anyway."""
+    return isinstance(user, User) and not user.second_factor and second_factor_demanded(user)
 
 
 def _is_script(request: HttpRequest) -> bool:
