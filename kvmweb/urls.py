@@ -11,6 +11,7 @@ from dashboard.api.views import metrics
 urlpatterns = [
     path("accounts/", include("dashboard.accounts.signin_urls")),
     path("jsi18n/", public(JavaScriptCatalog.as_view()), name="jsi18n"),
+    path("", include("dashboard.start.urls")),
     path("", include("dashboard.accounts.urls")),
     path("", include("dashboard.jobs.urls")),
     path("", include("dashboard.jobs.audit_urls")),

@@ -186,7 +186,7 @@ class Photographer:
         wide, web = self.enter(), f"/guests/{guests['web-1'].uuid}/"
         overview = wide.open(web)
         self._job(wide, guests)
-        listing = wide.open("/")
+        listing = wide.open("/guests/")
         expect(listing.locator("tr[data-row]")).to_have_count(len(guests) + 1)
         expect(listing.locator(f"tr[data-row$='{guests['mail'].uuid}']")).to_have_attribute("data-shown", "paused")
         performance = wide.open(web + "performance/")
@@ -209,7 +209,7 @@ class Photographer:
         for name, options in (("dark", {}), ("phone-light", {"viewport": PHONE}), ("phone-dark", {"viewport": PHONE})):
             scheme = "light" if name.endswith("light") else "dark"
             person = self.enter(color_scheme=scheme, **options)
-            page = person.open("/")
+            page = person.open("/guests/")
             page.wait_for_timeout(6000)  # the first figures
             self.shoot(page, f"guests-{name}")
             if "viewport" in options:
@@ -259,7 +259,7 @@ class Photographer:
             ("/guests/new/", "create"), ("/hosts/", "hosts"), ("/hosts/new/", "host-add"), ("/storage/", "storage"),
             ("/networks/", "networks"), ("/people/", "people"), ("/people/new/", "person-add"), ("/audit/", "audit"),
             ("/preferences/", "preferences"), ("/nowhere/", "404"), (self.rescue + "xml/", "xml"),
-            (self.rescue + "notes/", "notes"), (self.rescue + "jobs/", "guest-jobs"), ("/?q=nothing-like-it", "empty"),
+            (self.rescue + "notes/", "notes"), (self.rescue + "jobs/", "guest-jobs"), ("/guests/?q=nothing-like-it", "empty"),
         ):  # fmt: skip
             page = wide.open(path)
             page.wait_for_timeout(500)

@@ -91,12 +91,13 @@ class PersonChangeForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class PreferencesForm(forms.ModelForm):  # type: ignore[type-arg]
-    """One's own language and theme."""
+    """One's own language, theme and keyboard."""
 
     class Meta:
         model = User
-        fields = ("language", "theme")
-        labels = {"language": _("Language"), "theme": _("Theme")}
+        fields = ("language", "theme", "shortcuts")
+        labels = {"language": _("Language"), "theme": _("Theme"), "shortcuts": _("Single keys are shortcuts")}
+        help_texts = {"shortcuts": _("Such as / for searching and j and k for moving through lists. ? lists them all.")}
         widgets = {
             "language": forms.Select(choices=LANGUAGES),
             "theme": forms.Select(choices=[("", _("As the system")), ("light", _("Light")), ("dark", _("Dark"))]),

@@ -31,6 +31,8 @@ class User(AbstractUser):
     language = models.CharField(max_length=16, blank=True, default="")
     theme = models.CharField(max_length=8, blank=True, default="")
     """"light", "dark" or "" for the browser's own."""
+    shortcuts = models.BooleanField(default=True)
+    """Whether single keys do something: people who speak to their computer, or whose hand slips, turn them off."""
     second_factor = models.BooleanField(default=False, editable=False)
     """Whether this person has an authenticator app or a passkey; kept by `dashboard.accounts.signals`."""
 

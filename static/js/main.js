@@ -2,6 +2,7 @@
 
 import "./alive.js";
 import "./copy.js";
+import "./keys.js";
 import "./nav.js";
 import "./operations.js";
 import "./refresh.js";

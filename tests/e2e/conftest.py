@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.e2e.browser import ARGUMENTS, CHROMIUM, Person
+from tests.e2e.browser import ARGUMENTS, CHROMIUM, PASSWORD, Person
 from tests.e2e.stack import ROOT, Stack
 from tests.lab.guests import LabGuest, TinyImages, define
 from tests.lab.hosts import Lab, LabHost
 
-PASSWORD = "four quiet words here"
 PICTURES = ROOT / "var" / "e2e-failures"
 _present = pytest.StashKey[list[Person]]()
 
@@ -37,7 +36,7 @@ def far_host(lab: Lab, host: LabHost) -> LabHost:
 @pytest.fixture(scope="session")
 def stack(host: LabHost) -> Iterator[Stack]:
     """All processes of kvmweb, started as people start them."""
-    stack = Stack(host.socket)
+    stack = Stack(host.socket, "localhost")  # a name, not an address: browsers allow passkeys there
     try:
         stack.start()
         yield stack
@@ -101,7 +100,7 @@ def add_person(chromium: Browser, stack: Stack, administrator: Any) -> Callable[
 
 def sign_in(person: Person, name: str) -> Any:
     """Sign somebody in by the form; their session."""
-    page = person.open("/")
+    page = person.open("/guests/")
     page.get_by_label("User name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()

@@ -37,7 +37,7 @@ def clean_host(host: LabHost) -> Iterator[LabHost]:
 
 def test_the_setup_link_works_once(person: Person, stack: Stack) -> None:
     person.allow("404")
-    page = person.open("/")
+    page = person.open("/guests/")
     answer = page.goto(stack.setup_link)
     assert answer is not None
     assert answer.status == 404

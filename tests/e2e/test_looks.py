@@ -12,8 +12,7 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.e2e.browser import Person
-from tests.e2e.conftest import PASSWORD
+from tests.e2e.browser import PASSWORD, Person
 from tests.e2e.looks import NARROW, against_wcag, too_wide, unfilled, untranslated
 from tests.e2e.stack import Stack
 from tests.lab.guests import LabGuest, define
@@ -26,7 +25,8 @@ LOOKS = {
 NO_PAGES = {
     # What scripts ask for, parts of pages, and addresses that only take a POST.
     "jsi18n", "setup", "person-end-sessions", "operate", "recent", "cancel", "retry", "approve-key", "remove", "ticket",
-    "tags", "check", "choices", "menu", "dialog", "history", "list_too", "overview",
+    "tags", "check", "choices", "menu", "dialog", "history", "many", "many_question", "many_operate", "overview",
+    "words", "taste", "find", "search", "search_edit", "search_delete", "shots", "shot",
 }  # fmt: skip
 STRANGERS = ("/accounts/login/", "/accounts/password/reset/", "/accounts/signup/", "/accounts/inactive/")
 
@@ -70,14 +70,15 @@ def scene(
 def _scene(tiny: LabGuest, off: LabGuest, host: LabHost, pool: str, job: str) -> Scene:
     guest = f"/guests/{tiny.uuid}/"
     pages = {
-        "list": "/", "create": "/guests/new/", "detail": guest, "performance": f"{guest}performance/",
+        "page": "/", "list": "/guests/", "screens": "/guests/?view=screens", "wrong search": "/guests/?q=mem:lots",
+        "searches": "/guests/searches/", "search_add": "/guests/searches/new/?q=state:running", "create": "/guests/new/", "detail": guest, "performance": f"{guest}performance/",
         "console": f"{guest}console/", "guest serial": f"{guest}serial/", "xml": f"{guest}xml/",
         "guest jobs": f"{guest}jobs/", "notes": f"{guest}notes/",
         "screen": f"/consoles/{tiny.uuid}/screen/", "serial": f"/consoles/{tiny.uuid}/serial/",
         "hosts": "/hosts/", "host": "/hosts/1/", "add": "/hosts/new/", "storage": "/storage/", "pool": pool,
         "networks": "/networks/", "jobs": "/jobs/", "job": job, "people": "/people/", "person": "/people/1/",
         "person-add": "/people/new/", "audit": "/audit/", "preferences": "/preferences/",
-        "off": f"/guests/{off.uuid}/console/", "nothing found": "/?q=there-is-no-such-guest", "404": "/nowhere/",
+        "off": f"/guests/{off.uuid}/console/", "nothing found": "/guests/?q=there-is-no-such-guest", "404": "/nowhere/",
         "account_change_password": "/accounts/password/change/", "account_logout": "/accounts/logout/",
     }  # fmt: skip
     names = frozenset({tiny.name, off.name, host.name, "default", "ada", "kvmweb", "English", "network"})
@@ -206,7 +207,7 @@ def test_by_keyboard_alone_one_signs_in_starts_a_guest_and_looks_at_its_job(
 ) -> None:
     guest = make_guest(host, "by-keyboard")
     person.open_guest(guest).close()
-    page = people(None).open("/")
+    page = people(None).open("/guests/")
     expect(page.get_by_label("User name")).to_be_focused()
     page.keyboard.type("ada")
     page.keyboard.press("Tab")

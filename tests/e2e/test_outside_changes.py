@@ -26,7 +26,7 @@ def test_two_open_pages_follow_what_virsh_does(
     person: Person, host: LabHost, make_guest: Callable[..., LabGuest]
 ) -> None:
     guest = make_guest(host, "outsider")
-    listing, detail = person.open("/"), person.open_guest(guest)
+    listing, detail = person.open("/guests/"), person.open_guest(guest)
     unmoved = [no_navigation(listing), no_navigation(detail)]
     expect(row_of(listing, guest)).to_contain_text("Off")
 
@@ -90,7 +90,7 @@ def test_pages_catch_up_with_what_happened_while_libvirt_was_down(
     dies, vanishes, stays = (make_guest(host, name) for name in ("dies", "vanishes", "stays"))
     dies.virsh("start")
     stays.virsh("start")
-    listing, detail = person.open("/"), person.open_guest(dies)
+    listing, detail = person.open("/guests/"), person.open_guest(dies)
     unmoved = [no_navigation(listing), no_navigation(detail)]
     expect(row_of(listing, stays)).to_contain_text("Running")
     expect(heading_of(detail)).to_contain_text("Running")

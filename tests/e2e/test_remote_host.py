@@ -85,7 +85,7 @@ def _screen_and_keys(person: Person, grub: LabGuest) -> None:
 
 
 def _cut_and_mend(person: Person, page: Page, host: LabHost, guest: LabGuest) -> None:
-    listing = person.open("/")
+    listing = person.open("/guests/")
     row = listing.locator(f"tr[data-row$='{guest.uuid}']")
     expect(row).to_contain_text("Running")
     before = _seconds_a_page(person)

@@ -33,7 +33,6 @@ class SearchBox {
   listen() {
     this.input.addEventListener("focus", () => this.load());
     this.input.addEventListener("input", () => this.open());
-    this.input.addEventListener("click", () => this.list.hidden || this.open());
     this.input.addEventListener("keydown", (event) => this.key(event));
     this.input.addEventListener("blur", () => this.close());
     this.list.addEventListener("mousedown", (event) => event.preventDefault());
@@ -52,14 +51,16 @@ class SearchBox {
     }
   }
 
-  async open() {
+  /** Nothing is offered unasked for a word that was not begun: the list would stand before what one looks at. */
+  async open(asked = false) {
     await this.load();
     if (!this.keys || document.activeElement !== this.input) return;
     this.found = suggest(this.keys, this.input.value, this.input.selectionStart);
     const { options, from, to } = this.found;
     // What stands there already needs no suggestion.
     const same = options.length === 1 && options[0].insert.trim() === this.input.value.slice(from, to);
-    if (!options.length || same) {
+    const begun = this.input.selectionStart > from || /[:,]$/.test(this.input.value.slice(0, from));
+    if (!options.length || same || !(begun || asked)) {
       this.close();
       return;
     }
@@ -116,7 +117,7 @@ class SearchBox {
     const count = this.found.options.length;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
-      if (!open) this.open();
+      if (!open) this.open(true);
       else if (event.key === "ArrowDown") this.mark((this.active + 1) % count);
       else this.mark(this.active < 1 ? count - 1 : this.active - 1);
     } else if (event.key === "Enter" && open && this.active >= 0) {

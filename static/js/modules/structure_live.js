@@ -1,6 +1,6 @@
 // Fetches a page's [data-refresh] parts anew when the structure it shows changed.
 // data-kinds="pool volume" names the live messages, data-host="3" limits them to one host, data-jobs="host." also
-// follows jobs of operations with that beginning, data-job names the one job that counts.
+// follows jobs of operations with that beginning, data-job names the one job that counts, data-calm="2000" gathers longer.
 
 import { onMessage } from "../live.js";
 import { refreshQuietly } from "../refresh.js";
@@ -8,7 +8,7 @@ import { refreshQuietly } from "../refresh.js";
 const CALM_MS = 400;
 
 export default function start(element) {
-  const { kinds, host, jobs, job } = element.dataset;
+  const { kinds, host, jobs, job, calm } = element.dataset;
   let timer = 0;
   const soon = (message) => {
     if (host && message.host !== Number(host)) return;
@@ -17,7 +17,7 @@ export default function start(element) {
     timer = setTimeout(() => {
       timer = 0;
       refreshQuietly();
-    }, CALM_MS);
+    }, Number(calm) || CALM_MS);
   };
   for (const kind of kinds.split(" ")) onMessage(kind, soon);
   if (jobs) {
