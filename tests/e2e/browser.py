@@ -19,6 +19,7 @@ from tests.lab.guests import LabGuest
 from tests.lab.hosts import wait_for
 
 CHROMIUM = "/usr/bin/chromium"
+PASSWORD = "four quiet words here"
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -98,6 +99,7 @@ class Person:
             page.goto(path)
         if any(NETWORK_CHANGED in text for text in self.problems[known:]):
             page.reload()
+        confirm(page)
         return page
 
     def open_guest(self, guest: LabGuest, tab: str = "") -> Page:
@@ -108,6 +110,13 @@ class Person:
 
     def close(self) -> None:
         self.context.close()
+
+
+def confirm(page: Page) -> None:
+    """Type the password again where a page asks for it, because the person signed in more than ten minutes ago."""
+    if "/accounts/reauthenticate/" in page.url:
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Continue").click()
 
 
 def no_navigation(page: Page) -> Callable[[], bool]:

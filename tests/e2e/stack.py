@@ -29,9 +29,10 @@ def free_port() -> int:
 class Stack:
     """deploy/stack.py as a process; `url` is its address, `setup_link` the one-time link that it printed."""
 
-    def __init__(self, libvirt_socket: str) -> None:
+    def __init__(self, libvirt_socket: str, name: str = "127.0.0.1") -> None:
         self.state = Path(tempfile.mkdtemp(prefix="kvmweb-e2e-", dir="/tmp"))
-        self.url = f"http://127.0.0.1:{free_port()}"
+        port = free_port()
+        self.url = f"http://{name}:{port}"
         self.setup_link = ""
         self.database = database.fresh(self.state)
         self.output = self.state / "stack.log"
@@ -39,7 +40,8 @@ class Stack:
         self.env = outside | {
             **self.database.env,
             "KVMWEB_STATE_DIR": str(self.state),
-            "KVMWEB_LISTEN": self.url.removeprefix("http://"),
+            "KVMWEB_LISTEN": f"127.0.0.1:{port}",
+            "KVMWEB_PUBLIC_URL": self.url,
             "KVMWEB_LIBVIRT_SOCKET": libvirt_socket,
         }
         self.process: subprocess.Popen[bytes] | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.browser import Person
+from tests.e2e.browser import Person, confirm
 from tests.e2e.consoles import screen_of, type_keys
 from tests.lab.guests import LabGuest
 
@@ -31,6 +31,7 @@ def set_person(person: Person, name: str, *, role: str = "", may_sign_in: bool =
         page.get_by_label("Role").select_option(role)
     page.get_by_label("May sign in").set_checked(may_sign_in)
     page.get_by_role("button", name="Save").click()
+    confirm(page)
     expect(page.get_by_text(f"{name} was changed.")).to_be_visible()
     return page
 
