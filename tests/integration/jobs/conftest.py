@@ -55,7 +55,7 @@ class Plant:
             "-c",
             "8",
             "-Q",
-            "actions,slow",
+            "actions,slow,many",
         ]
         argv += [
             "--without-gossip",

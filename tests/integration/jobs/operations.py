@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dashboard.jobs.context import Context
 from dashboard.jobs.errors import Failed
-from dashboard.jobs.operation import Operation, Params, Step, register
+from dashboard.jobs.operation import Many, Operation, Params, Step, register
 from dashboard.virt.errors import VirtError
 
 STEPS = ("one", "two", "three")
@@ -130,6 +130,15 @@ declare(
     lock_for=None,
     plan=lambda target, params: {},
     steps=[Step("look", "Look", _look, deadline=4.0)],
+)
+declare(
+    "test.hold",
+    target="guest",
+    lock_for=None,
+    many=Many(),
+    plan=lambda target, params: {"tail": target.name},
+    steps=[step("one")],
+    cancellable=True,
 )
 declare("test.make")
 declare("test.cancellable", cancellable=True)
