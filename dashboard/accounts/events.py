@@ -11,12 +11,14 @@ EVENTS: dict[str, Promise] = {
     "password.link": _("Make link for a new password"),
     "password.set": _("Set password"),
     "second_factor.add": _("Add second factor"),
+    "second_factor.codes": _("Look at recovery codes"),
     "second_factor.remove": _("Remove second factor"),
     "second_factor.reset": _("Take second factor away"),
     "token.issue": _("Issue API token"),
     "token.revoke": _("Revoke API token"),
     "person.add": _("Add person"),
     "person.change": _("Change person"),
+    "person.sign_out": _("End all sessions"),
     "group.add": _("Add group"),
     "group.join": _("Add member"),
     "group.leave": _("Take member out"),
@@ -35,6 +37,7 @@ EVENTS: dict[str, Promise] = {
     "guest.notes": _("Change notes"),
     "console.open": _("Open console"),
     "job.cancel": _("Cancel job"),
+    "kvmweb.restore": _("Restore kvmweb from a backup"),
     "audit.export": _("Export audit log"),
 }
 """An event of another kind is added here on purpose; a test holds that every code in use has its words."""

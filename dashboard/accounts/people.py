@@ -111,6 +111,23 @@ def end_sessions(person: User) -> int:
     return len(keys)
 
 
+def sign_out(*, actor: User, person: User, source_ip: str = "") -> int:
+    """The same as an administrator's act, which is written down."""
+    ended = end_sessions(person)
+    record(
+        actor=actor,
+        action="person.sign_out",
+        phase="event",
+        object_kind="person",
+        object_key=str(person.pk),
+        object_name=person.username,
+        result="ok",
+        source_ip=source_ip,
+        detail={"sessions": ended},
+    )
+    return ended
+
+
 def setup_token() -> str:
     """The one-time token with which the first administrator is made; "" once there is one."""
     if administrators():

@@ -40,6 +40,7 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
     context = {"codes": [], "shown": shown, "left": codes_left(kept)}
     if request.method == "POST" and not shown:
         codes.mark_as_viewed()
+        record(actor=kept.user, action="second_factor.codes", phase="event", result="ok", source_ip=client_ip(request))
         context["codes"] = codes.get_unused_codes()
     return render(request, "mfa/recovery_codes/index.html", context)
 

@@ -126,7 +126,7 @@ def person_page(
 def person_end_sessions(request: HttpRequest, pk: int) -> HttpResponse:
     """Sign a person out everywhere."""
     someone = get_object_or_404(User, pk=pk)
-    ended = people.end_sessions(someone)
+    ended = people.sign_out(actor=request.user, person=someone, source_ip=client_ip(request))  # type: ignore[arg-type]
     messages.success(request, ngettext("%(n)d session ended.", "%(n)d sessions ended.", ended) % {"n": ended})
     return redirect("accounts:people")
 

@@ -55,8 +55,8 @@ def unprotect(apps, schema_editor):
     run(schema_editor, UNPROTECT)
 
 
-def by_time(field, name):
-    return migrations.AddIndex(model_name="auditentry", index=models.Index(fields=[*field, "-at", "-id"], name=name))
+def index(fields, name):
+    return migrations.AddIndex(model_name="auditentry", index=models.Index(fields=fields, name=name))
 
 
 class Migration(migrations.Migration):
@@ -85,13 +85,13 @@ class Migration(migrations.Migration):
             name="auditentry",
             options={"ordering": ["-at", "-id"]},
         ),
-        by_time([], "audit_by_time"),
-        by_time(["actor_name"], "audit_by_person"),
-        by_time(["action"], "audit_by_action"),
-        by_time(["object_key"], "audit_by_object"),
-        by_time(["object_name"], "audit_by_object_name"),
-        by_time(["host_name"], "audit_by_host"),
-        by_time(["result"], "audit_by_result"),
+        index(["-at", "-id"], "audit_by_time"),
+        index(["actor_name", "-at"], "audit_by_person"),
+        index(["action", "-at"], "audit_by_action"),
+        index(["object_key", "-at"], "audit_by_object"),
+        index(["object_name", "-at"], "audit_by_object_name"),
+        index(["host_name", "-at"], "audit_by_host"),
+        index(["result", "-at"], "audit_by_result"),
         # Last: SQLite makes a table anew to alter it, and its triggers go with the old one.
         migrations.RunPython(protect, unprotect),
     ]
