@@ -249,12 +249,12 @@ class AuditEntry(models.Model):
         # Each filter of the page has one, newest first: it reads as many rows as it shows, however long the log is.
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["-at", "-id"], name="audit_by_time"),
-            models.Index(fields=["actor_name", "-at", "-id"], name="audit_by_person"),
-            models.Index(fields=["action", "-at", "-id"], name="audit_by_action"),
-            models.Index(fields=["object_key", "-at", "-id"], name="audit_by_object"),
-            models.Index(fields=["object_name", "-at", "-id"], name="audit_by_object_name"),
-            models.Index(fields=["host_name", "-at", "-id"], name="audit_by_host"),
-            models.Index(fields=["result", "-at", "-id"], name="audit_by_result"),
+            models.Index(fields=["actor_name", "-at"], name="audit_by_person"),
+            models.Index(fields=["action", "-at"], name="audit_by_action"),
+            models.Index(fields=["object_key", "-at"], name="audit_by_object"),
+            models.Index(fields=["object_name", "-at"], name="audit_by_object_name"),
+            models.Index(fields=["host_name", "-at"], name="audit_by_host"),
+            models.Index(fields=["result", "-at"], name="audit_by_result"),
         ]
 
     def __str__(self) -> str:
