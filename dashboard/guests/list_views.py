@@ -41,6 +41,7 @@ def guest_list(request: HttpRequest) -> HttpResponse:
         "tree": json.dumps(filters.query.tree, separators=(",", ":")),
         "page": page,
         "taste": taste,
+        "screens": (filters.view or taste.view) == "screens",
         "rows": rows.list_rows(user, page, taste),
         "columns": rows.columns(filters, taste),
         "words": for_scripts(),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboard.guests import create_views, list_views, many_views, owner_views, rights_views, views
+from dashboard.guests import create_views, list_views, many_views, owner_views, rights_views, screen_views, views
 
 app_name = "guests"
 urlpatterns = [
     path("guests/", list_views.guest_list, name="list"),
     path("guests/words.json", list_views.words, name="words"),
     path("guests/taste/", list_views.taste, name="taste"),
+    path("guests/shots.json", screen_views.shots, name="shots"),
     path("guests/searches/", list_views.search_list, name="searches"),
     path("guests/searches/new/", list_views.search_add, name="search_add"),
     path("guests/searches/<int:pk>/", list_views.search, name="search"),
@@ -33,6 +34,7 @@ urlpatterns = [
     path("guests/<uuid:uuid>/notes/", views.notes, name="notes"),
     path("guests/<uuid:uuid>/rights/", rights_views.rights, name="rights"),
     path("guests/<uuid:uuid>/owner/", owner_views.set_owner, name="owner"),
+    path("guests/<uuid:uuid>/shot.webp", screen_views.shot, name="shot"),
     path("guests/<uuid:uuid>/menu/", views.menu, name="menu"),
     path("guests/<uuid:uuid>/dialogs/<slug:name>/", views.dialog, name="dialog"),
     path("guests/<uuid:uuid>/history.json", views.history, name="history"),

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from dashboard.inventory import bus, metrics, publish, store
+from dashboard.inventory import bus, metrics, publish, screens, store
 from dashboard.inventory.credentials import remove_files
 from dashboard.inventory.database import tidy
 from dashboard.inventory.enrol import enrol_this_machine
@@ -173,11 +173,11 @@ class Monitor:
 
     def _tick(self) -> None:
         try:
-            watched = metrics.watched(self._watches)
+            watched, pictures = metrics.watched(self._watches), screens.wanted(self._watches)
         except bus.BusError:
-            watched = set()
+            watched, pictures = set(), {}
         for host_id, watch in list(self._watches.items()):
-            if not watch.tick(host_id in watched):
+            if not watch.tick(host_id in watched, pictures.get(host_id, ())):
                 log.error("Host %s: its thread hangs and is replaced", host_id)
                 self._restart(host_id)
             elif watch.dead and time.monotonic() - watch.started > RESTART_SECONDS:

@@ -7,13 +7,14 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dashboard.inventory import side
 from dashboard.inventory.agenda import Agenda, Kind
 from dashboard.inventory.database import tidy
 from dashboard.inventory.models import Host
+from dashboard.inventory.photographer import Photographer
 from dashboard.inventory.reader import Reader
 from dashboard.inventory.statistics import StatesRead, Statistics
 from dashboard.inventory.store import STOPPED, Seen, Values
@@ -69,6 +70,7 @@ class Session:
         self._closed = ""
         self._pools = side.Side(spec, "pools", self._inbox.put)
         self._addresses = side.Side(spec, "addresses", self._inbox.put)
+        self._photographer = Photographer(spec, host.pk)
 
     # -- for other threads
 
@@ -76,12 +78,15 @@ class Session:
         """Have something looked at again."""
         self._inbox.put(Ask(what, uuid))
 
-    def tick(self, watched: bool) -> None:
-        """Called every second or so: hands on whether somebody looks at figures, and mends statistics that hang."""
+    def tick(self, watched: bool, pictures: Sequence[str] = ()) -> None:
+        """Called every second or so: hands on whether somebody looks at figures and at which screens, and mends statistics
+        that hang."""
         statistics = self.statistics
         if statistics is not None:
             statistics.watch(watched)
             statistics.mend()
+        if self.live:
+            self._photographer.look(pictures)
 
     def abort(self) -> None:
         """Cut the connection, so that a call that hangs ends."""
@@ -119,7 +124,7 @@ class Session:
         self.connection = open_connection(self.spec)
         events.subscribe(self.connection, self._inbox.put)
         shared = self.connection if self.spec.transport == "test" else None
-        self._pools.shared = self._addresses.shared = shared
+        self._pools.shared = self._addresses.shared = self._photographer.side.shared = shared
         self.statistics = Statistics(self.spec, self.host.pk, self._inbox.put, shared)
         self.statistics.start()
         self.reader = Reader(self.host, self.connection, self._stopped)
@@ -148,6 +153,7 @@ class Session:
             self.statistics.stop()
         self._pools.close()
         self._addresses.close()
+        self._photographer.close()
         if self.connection is not None:
             # Takes seconds where the host no longer answers; the next attempt does not wait for that.
             threading.Thread(target=self.connection.close, name=f"close-{self.spec.key}", daemon=True).start()

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from dashboard.virt import guests, storage
 from dashboard.virt.connection import Connection, open_connection
@@ -34,10 +34,10 @@ class AddressesRead:
     addresses: dict[str, list[dict[str, Any]]]
 
 
-Found = PoolsRead | AddressesRead
+Found = TypeVar("Found")
 
 
-class Side:
+class Side(Generic[Found]):
     """Runs one reading at a time and delivers what it found; a reading that hangs holds up only its own kind."""
 
     def __init__(self, spec: HostSpec, kind: str, deliver: Callable[[Found], None]) -> None:
@@ -73,9 +73,10 @@ class Side:
     def close(self) -> None:
         """Give the connection up for good, and with it a reading that hangs."""
         self._closed = True
-        self._drop()
+        self.drop()
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """Give this connection up, and with it a reading that hangs; the next reading opens another."""
         connection, self._connection = self._connection, None
         if connection is not None:
             threading.Thread(target=connection.close, args=(1.0,), name=f"close-{self.name}", daemon=True).start()
@@ -84,10 +85,10 @@ class Side:
         if self.shared is not None:
             return self.shared.conn
         if self._connection is None or not self._connection.alive():
-            self._drop()
+            self.drop()
             connection = self._connection = open_connection(self.spec)
             if self._closed:  # while it was being opened: nobody else would close it
-                self._drop()
+                self.drop()
                 raise VirtError("aborted", "the host's session has ended")
             return connection.conn
         return self._connection.conn

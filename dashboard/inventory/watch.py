@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from django.db import IntegrityError, connection
@@ -77,12 +77,12 @@ class HostWatch:
         elif what in ("host", "all"):
             self._wake.set()
 
-    def tick(self, watched: bool) -> bool:
+    def tick(self, watched: bool, pictures: Sequence[str] = ()) -> bool:
         """Called every second or so. False if the watch hangs beyond help and must be replaced."""
         session = self._session
         if session is None:
             return True
-        session.tick(watched)
+        session.tick(watched, pictures)
         since = session.calling_since
         if since is None or time.monotonic() - since < HUNG_SECONDS:
             return True

@@ -85,7 +85,7 @@ export function help() {
     h(
       "div",
       { class: "dialog-actions" },
-      h("button", { class: "btn btn-primary", type: "button", "data-dialog-close": true }, _("Close")),
+      h("button", { class: "btn btn-primary", type: "button", "data-dialog-close": true, autofocus: true }, _("Close")),
     ),
   );
   dialog.addEventListener("close", () => dialog.remove());
