@@ -30,7 +30,6 @@ WATCH_SECONDS = 4.0
 BEAT_SECONDS = 3.0
 MOST_PER_PERSON = 100
 """Open pages of one person: nginx has room for about a thousand sockets of everybody's."""
-PING = '{"ping":1}'
 GLIMPSE = ("id", "name", "status", "last_seen")
 """What people learn of a host when they may see guests there, but not the host."""
 
@@ -76,6 +75,7 @@ class Hub:
     async def join(self, client: Client, since: str) -> None:
         """Add a page, with everything that it missed since it was made, or "resync" if that is not known."""
         self._clients.add(client)
+        client.tell(self._pages())
         if self._stale:
             client.tell(_monitor(stale=True))
         # What is said between its replay and our first reading would be heard by nobody.
@@ -201,7 +201,11 @@ class Hub:
     async def _ping(self) -> None:
         while True:
             await asyncio.sleep(PING_SECONDS)
-            self._tell_all(PING)
+            self._tell_all(self._pages())
+
+    def _pages(self) -> str:
+        """A sign of life, with how many pages are open: the more there are, the less they hurry back after a restart."""
+        return f'{{"ping":{len(self._clients)}}}'
 
     async def _watch(self) -> None:
         """Tell the monitor whose figures are wanted, as long as they are."""
@@ -279,7 +283,7 @@ class _Message:
         """What the page is told of it; "" if its person may not know of it."""
         kind, scope = self.content.get("k"), client.scope
         if kind == "rights":
-            return self.text if self.content.get("user") == scope.user_id else ""
+            return ""  # the hub's own affair
         if kind == "resync" or scope.sees(self.content, self._tags):
             return self.text
         if kind == "guest" and scope.sees(self.content, self._before):

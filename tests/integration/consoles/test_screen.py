@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import Group
 from django.utils import timezone
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 
+from dashboard.accounts.models import Grant, Role, User
 from dashboard.accounts.people import set_role
 from dashboard.consoles import tickets
 from dashboard.inventory.models import Guest
@@ -220,6 +222,40 @@ def test_an_open_screen_ends_within_five_seconds(
         begun = time.monotonic()
         event(gateway, session, screen)
         assert end_of(ws) == end
+        assert time.monotonic() - begun < 5
+
+
+def left_the_group(person: User) -> None:
+    person.groups.clear()
+
+
+def lost_the_grant(person: User) -> None:
+    Grant.objects.filter(group__user=person).delete()
+
+
+def the_role_was_edited(person: User) -> None:
+    Role.objects.filter(slug="screens").update(permissions=["guest.view"])
+
+
+def the_tag_was_taken_away(person: User) -> None:
+    Guest.objects.filter(tags_text=" screens ").update(tags=[], tags_text="")
+
+
+@pytest.mark.parametrize("event", [left_the_group, lost_the_grant, the_role_was_edited, the_tag_was_taken_away])
+def test_a_screen_that_is_open_by_a_groups_role_on_a_tag_ends_with_any_of_them(
+    gateway: House, screen: Screen, event: Callable[[User], None]
+) -> None:
+    Role.objects.update_or_create(slug="screens", defaults={"permissions": ["guest.view", "guest.console"]})
+    group, _made = Group.objects.get_or_create(name="screens")
+    Grant.objects.get_or_create(group=group, role="screens", place="tag", key="screens")
+    Guest.objects.filter(pk=screen[1].pk).update(tags=["screens"], tags_text=" screens ")
+    session = gateway.person("")
+    session.user.groups.add(group)
+    with gateway.open(screen[1], session=session) as ws:
+        Rfb(ws)
+        begun = time.monotonic()
+        event(session.user)
+        assert end_of(ws) == (4403, "rights")
         assert time.monotonic() - begun < 5
 
 

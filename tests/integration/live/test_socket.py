@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import socket as sockets
 import time
+import uuid
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.contrib.sessions.models import Session
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from dashboard.accounts.models import User
+from dashboard.accounts.models import Grant, Role, User
 from dashboard.inventory import bus, metrics
+from dashboard.inventory.models import Guest, Host
 from dashboard.inventory.publish import publish, publish_many
 from dashboard.live.hub import MOST_PER_PERSON
 from tests.integration.inventory.mirror import ORIGIN, Mirror, Page
@@ -177,7 +180,7 @@ def test_rights_that_change_take_effect_at_once_when_it_is_said(mirror: Mirror) 
     page = mirror.open(mirror.session(person))
     publish(guest())
     page.hears(lambda one: "m" in one)
-    User.objects.filter(pk=person.pk).update(role="nothing")
+    Grant.objects.filter(user=person).update(role="nothing")  # this way nobody is told
     begun = time.monotonic()
     publish({"k": "rights", "user": person.pk})
     page.hears(lambda one: one.get("resync"), 2)
@@ -186,6 +189,65 @@ def test_rights_that_change_take_effect_at_once_when_it_is_said(mirror: Mirror) 
     publish(guest(3))
     with pytest.raises(AssertionError):
         page.hears(lambda one: one.get("m", {}).get("k") == "guest", 1)
+
+
+def test_a_change_of_grants_groups_or_roles_is_felt_at_once_by_itself(mirror: Mirror) -> None:
+    mirror.web()
+    Role.objects.create(slug="watchers", name="Watchers", permissions=["guest.view"])
+    group = Group.objects.create(name="watchers")
+    person = mirror.person("gina", role="")
+    page = mirror.open(mirror.session(person))
+    for change, sees in (
+        (lambda: Grant.objects.create(group=group, role="watchers", place="host", key="1"), False),
+        (lambda: person.groups.add(group), True),
+        (lambda: Role.objects.get(slug="watchers").delete(), False),
+        (lambda: Grant.objects.create(user=person, role="viewer", place="guest", key="1/u7"), True),
+        (lambda: Grant.objects.get(user=person).delete(), False),
+    ):
+        page.said.clear()
+        begun = time.monotonic()
+        change()
+        if sees or page.said:
+            page.hears(lambda one: one.get("resync"), 3)
+            assert time.monotonic() - begun < 2
+        time.sleep(0.3)
+        publish(guest(7))
+        if sees:
+            page.hears(lambda one: one.get("m", {}).get("uuid") == "u7", 2)
+        else:
+            with pytest.raises(AssertionError):
+                page.hears(lambda one: one.get("m", {}).get("uuid") == "u7", 1)
+
+
+def test_tags_decide_at_each_delivery_and_a_page_that_comes_back_learns_of_no_other(mirror: Mirror) -> None:
+    host = Host.objects.create(pk=1, name="alpha", transport="test", status="live")
+    known = uuid.uuid4()
+    Guest.objects.create(host=host, uuid=known, name="known", state="running", tags=["Web"], tags_text=" Web ")
+    mirror.web()
+    person = mirror.person("tess", role="")
+    Grant.objects.create(user=person, role="operator", place="tag", key="web")
+    key = mirror.session(person)
+    page = mirror.open(key)
+    since = mirror.last_id()
+    publish({"k": "job", "host": 1, "uuid": str(known), "user": 999, "row": {"object_kind": "guest"}})
+    publish_many(
+        [
+            guest(1),
+            guest(2, tags=["web"]),
+            guest(2, tags=[]),
+            guest(3, tags=["db"]),
+            guest(2, tags=[]),
+            guest(4, tags=["WEB"]),
+        ]
+    )
+
+    def told(one: Page) -> list[tuple[str, str, str]]:
+        one.hears(lambda message: message.get("m", {}).get("uuid") == "u4")
+        return [(said["m"]["k"], said["m"]["uuid"], said["m"].get("op", "")) for said in one.said if "m" in said]
+
+    wanted = [("job", str(known), ""), ("guest", "u2", "set"), ("guest", "u2", "gone"), ("guest", "u4", "set")]
+    assert told(page) == wanted
+    assert told(mirror.open(key, since=since)) == wanted
 
 
 def test_a_page_that_does_not_read_is_dropped_and_disturbs_no_other(mirror: Mirror) -> None:
