@@ -70,6 +70,10 @@ vendor: ## Copy browser libraries and used icons to static/vendor
 doctor: ## Say in plain words what is missing or broken
 	@$(PYTHON) manage.py doctor
 
+.PHONY: backup
+backup: ## Everything that kvmweb knows in one file, also while it runs: make backup FILE=/mnt/kvmweb.tar.gz
+	@$(PYTHON) manage.py backup $(FILE)
+
 .PHONY: clean
 clean: ## Remove what can be made again (never var/: database and secrets)
 	@rm -rf .venv node_modules static/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/.cache

@@ -53,6 +53,7 @@ INSTALLED_APPS = [
     "dashboard.accounts",
     "dashboard.inventory",
     "dashboard.jobs",
+    "dashboard.upkeep",
     "dashboard.live",
     "dashboard.hosts",
     "dashboard.guests",
@@ -198,7 +199,7 @@ MFA_FORMS = {
     "edit_webauthn": "dashboard.accounts.mfa_forms.RenamePasskeyForm",
 }
 LOGIN_URL = "account_login"
-LOGIN_REDIRECT_URL = "guests:list"
+LOGIN_REDIRECT_URL = "start:page"
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import models
 
-from tests.integration.upgrade.released import models_of
+from dashboard.upkeep.rows import models_of
 
 THEN = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

@@ -18,6 +18,7 @@ from dashboard.accounts.access import can
 from dashboard.accounts.models import User
 from dashboard.inventory.models import Guest, Host
 from dashboard.jobs.models import Job
+from dashboard.upkeep import rows
 from tests.integration.upgrade import released, seed
 from tests.lab import database
 from tests.lab.redis import RedisServer
@@ -38,23 +39,23 @@ def empty(tmp_path: Path, django_db_blocker: Any) -> Iterator[None]:
 @pytest.mark.parametrize("state", released.states(), ids=lambda path: path.stem)
 def test_a_release_upgrades_without_losing_a_row_or_a_value(empty: None, state: Path) -> None:
     _, before = released.load(state)
-    apps = released.migrate_to([])
-    keys = {model._meta.label_lower: model._meta.pk.attname for model in released.models_of(apps)}
-    after = {name: {row[keys[name]]: row for row in rows} for name, rows in released.rows_of(apps).items()}
+    apps = rows.migrate()
+    keys = {model._meta.label_lower: model._meta.pk.attname for model in rows.models_of(apps)}
+    after = {name: {row[keys[name]]: row for row in some} for name, some in released.rows_of(apps).items()}
     compared = 0
-    for model, rows in before.items():
-        for row in rows:
+    for model, some in before.items():
+        for row in some:
             found = after[model][row[keys[model]]]
             for field in row.keys() & found.keys():
                 assert found[field] == row[field], (model, field)
                 compared += 1
-        assert len(after[model]) == len(rows), model
+        assert len(after[model]) == len(some), model
     assert compared > 500
 
 
 def test_the_first_releases_roles_became_grants(empty: None) -> None:
     _, before = released.load(released.FOLDER / "0.1.0.json")
-    released.migrate_to([])
+    rows.migrate()
     roles = {row["username"]: row["role"] for row in before["accounts.user"]}
     assert set(roles.values()) == {"administrator", "operator", "viewer", ""}
     assert {person.username: person.role for person in User.objects.all()} == roles
@@ -71,7 +72,7 @@ def test_the_first_releases_roles_became_grants(empty: None) -> None:
 @pytest.mark.parametrize("state", released.states(), ids=lambda path: path.stem)
 def test_pages_show_what_the_release_knew(empty: None, redis_server: RedisServer, state: Path, settings: Any) -> None:
     released.load(state)
-    released.migrate_to([])
+    rows.migrate()
     settings.ALLOWED_HOSTS = ["testserver"]
     settings.STORAGES = {
         **settings.STORAGES,
@@ -95,37 +96,37 @@ def test_pages_show_what_the_release_knew(empty: None, redis_server: RedisServer
 
 def test_a_large_installation_upgrades_within_a_minute(empty: None) -> None:
     state = json.loads((released.FOLDER / "0.1.0.json").read_text())
-    rows = state["rows"]
-    guest, job = rows["inventory.guest"][0], rows["jobs.job"][0]
+    given = state["rows"]
+    guest, job = given["inventory.guest"][0], given["jobs.job"][0]
     for number in range(MANY_GUESTS):
         more = {"id": 1000 + number, "uuid": str(uuid.uuid4()), "name": f"guest-{number}"}
-        rows["inventory.guest"].append({**copy.deepcopy(guest), **more})
+        given["inventory.guest"].append({**copy.deepcopy(guest), **more})
     for _ in range(MANY_JOBS):
-        rows["jobs.job"].append({**copy.deepcopy(job), "id": str(uuid.uuid4()), "idempotency_key": None})
-    released.insert(released.migrate_to(list(state["migrations"].items())), rows)
+        given["jobs.job"].append({**copy.deepcopy(job), "id": str(uuid.uuid4()), "idempotency_key": None})
+    released.insert(rows.migrate(state["migrations"]), given)
     begun = time.monotonic()
-    released.migrate_to([])
+    rows.migrate()
     took = time.monotonic() - begun
     print(f"{MANY_JOBS} jobs and {MANY_GUESTS} guests upgraded in {took:.1f} s")
     assert took < LONGEST_SECONDS
-    assert Job.objects.count() == len(rows["jobs.job"])
-    assert Guest.objects.count() == len(rows["inventory.guest"])
+    assert Job.objects.count() == len(given["jobs.job"])
+    assert Guest.objects.count() == len(given["inventory.guest"])
 
 
 def test_new_rows_get_keys_of_their_own_after_an_upgrade(empty: None) -> None:
     _, before = released.load(released.states()[-1])
-    released.migrate_to([])
+    rows.migrate()
     fresh = Host.objects.create(name="fresh", transport="test")
     assert fresh.pk not in [row["id"] for row in before["inventory.host"]]
 
 
 def test_the_next_state_will_hold_something_of_every_table(empty: None, tmp_path: Path) -> None:
     released.load(released.states()[-1])
-    apps = released.migrate_to([])
+    apps = rows.migrate()
     seed.later(apps)
     kept = released.rows_of(apps)
     # A sign-in's counters are of the moment: everything else is in it.
-    missing = {model._meta.label_lower for model in released.models_of(apps)} - kept.keys()
+    missing = {model._meta.label_lower for model in rows.models_of(apps)} - kept.keys()
     assert missing == set()
 
 
@@ -136,5 +137,5 @@ def test_a_released_migration_never_changes(state: Path) -> None:
 
 
 def test_every_change_of_a_model_has_its_migration(empty: None) -> None:
-    released.migrate_to([])
+    rows.migrate()
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
