@@ -24,16 +24,16 @@ setup-test: ## Install what is missing for tests and linters
 test: setup-test ## Linters and every test, from a bare machine
 	@deploy/test all
 
-.PHONY: test-long
-test-long: setup-test ## What takes too long for every change
-	@deploy/test long
+.PHONY: chaos
+chaos: setup-test ## Power cuts at random moments: SEEDS=200 of them (from FIRST=1 on), or SEED=17 once more
+	@CHAOS_SEEDS="$(SEEDS)" CHAOS_FIRST="$(FIRST)" CHAOS_SEED="$(SEED)" deploy/test chaos
 
 .PHONY: test-postgres
 test-postgres: setup-test ## Every test once more, on a private PostgreSQL
 	@deploy/test postgres
 
-.PHONY: test-unit test-integration test-e2e test-architecture
-test-unit test-integration test-e2e test-architecture: setup-test
+.PHONY: test-unit test-integration test-survival test-e2e test-architecture
+test-unit test-integration test-survival test-e2e test-architecture: setup-test
 	@deploy/test $(@:test-%=%)
 
 .PHONY: lint

@@ -6,6 +6,9 @@ import { getJSON } from "./net.js";
 
 const SILENCE_MS = 50_000; // the server pings every 20 s
 const MAX_WAIT_S = 30;
+const FEW = 20; // so few pages may all come back within a moment
+const CROWD_WAIT_S = 10; // of a crowd a tenth comes in the first second, and fewer later
+const OBJECTS = ["guest", "host", "pool", "network"];
 const MAX_QUEUE = 5000; // a hidden page that falls behind fetches anew instead
 
 const listeners = new Map();
@@ -13,6 +16,8 @@ const watched = new Map();
 let socket = null;
 let last = "";
 let attempts = 0;
+let crowd = FEW + 1; // how many pages the server said are open; until it has, there may be many
+let kept = null;
 let queue = [];
 let scheduled = false;
 let overflow = false;
@@ -60,20 +65,21 @@ function flush() {
   scheduled = false;
   const batch = queue;
   queue = [];
+  kept?.push(...batch.filter(([, message]) => OBJECTS.includes(message.k)));
   if (overflow) {
     overflow = false;
     resync();
     return;
   }
-  for (const message of batch) deliver(message);
+  for (const [, message] of batch) deliver(message);
 }
 
-function enqueue(message) {
+function enqueue(id, message) {
   if (queue.length >= MAX_QUEUE) {
     queue = [];
     overflow = true;
   }
-  queue.push(message);
+  queue.push([id, message]);
   if (scheduled) return;
   scheduled = true;
   if (document.hidden) setTimeout(flush, 1000);
@@ -82,6 +88,36 @@ function enqueue(message) {
 
 function resync() {
   document.dispatchEvent(new CustomEvent("kvmweb:resync"));
+}
+
+/** Where everybody is told at once to look again, a crowd does not do so in one moment. */
+function resyncInTurn() {
+  if (crowd <= FEW) resync();
+  else setTimeout(resync, Math.random() * CROWD_WAIT_S * 500);
+}
+
+function isLater(id, since) {
+  const [ms, count] = id.split("-").map(Number);
+  const [sinceMs, sinceCount] = since.split("-").map(Number);
+  return ms > sinceMs || (ms === sinceMs && count > sinceCount);
+}
+
+/**
+ * Keeps what is told of objects, for who fetches a picture of the server's: what the page hears meanwhile may be newer.
+ * The function that it returns writes what came after the picture's position into the page once more.
+ */
+export function keepNews() {
+  const mine = [];
+  kept = mine;
+  return (since) => {
+    if (kept === mine) kept = null;
+    for (const [id, message] of mine) if (since && isLater(id, since)) deliver(message);
+  };
+}
+
+/** Seconds within which the page comes back at its n-th try, at a moment that it throws dice for. */
+export function longestWait(tries, pages) {
+  return Math.min(MAX_WAIT_S, pages > FEW ? CROWD_WAIT_S * 2 ** (tries - 1) : 2 ** tries);
 }
 
 function show(status) {
@@ -124,8 +160,9 @@ function receive(event) {
   const data = JSON.parse(event.data);
   heard(data);
   if (data.id) last = data.id;
-  if (data.resync) resync();
-  if (data.m) enqueue(data.m);
+  if (data.ping) crowd = data.ping;
+  if (data.resync) resyncInTurn();
+  if (data.m) enqueue(data.id, data.m);
 }
 
 async function lost(event) {
@@ -136,7 +173,7 @@ async function lost(event) {
   show("reconnecting");
   attempts += 1;
   if (attempts % 4 === 0 && (await isSignedOut())) return signedOut();
-  const wait = Math.random() * Math.min(MAX_WAIT_S, 2 ** attempts) * 1000;
+  const wait = Math.random() * longestWait(attempts, crowd) * 1000;
   clearTimeout(retry);
   retry = setTimeout(connect, wait);
 }

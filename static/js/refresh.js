@@ -1,11 +1,13 @@
 // Fetches the page again and replaces parts of it by id: after a gap in the live stream, or when structure changed.
 
 import { $$ } from "./dom.js";
+import { keepNews } from "./live.js";
 
 const CALM_MS = 100;
 
 let running = null;
 const held = new Set();
+let suspicious = false; // since a gap or a change of rights, until the page was fetched again
 
 /**
  * Replaces the elements with these ids by the server's fresh ones; [data-refresh] elements when none are named.
@@ -18,9 +20,13 @@ export async function refresh(ids = null, url = location.href, { leave = () => [
   running?.controller.abort();
   const mine = { names, controller: new AbortController() };
   running = mine;
+  const tellNews = keepNews();
   try {
     const response = await fetch(url, { credentials: "same-origin", signal: mine.controller.signal });
+    // What its person may see no longer gives way to the page that says so: nothing of it may stay on the screen.
+    if (suspicious && (response.status === 403 || response.status === 404)) location.reload();
     if (!response.ok) return false;
+    suspicious = false;
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
     for (const id of leave(fresh)) names.delete(id);
     for (const id of names) {
@@ -29,6 +35,7 @@ export async function refresh(ids = null, url = location.href, { leave = () => [
       if (old && next && inUse(old)) hold(id);
       else if (old && next) swap(old, document.adoptNode(next));
     }
+    tellNews(fresh.body.dataset.liveSince);
     return true;
   } finally {
     if (running === mine) running = null;
@@ -69,5 +76,6 @@ export function refreshQuietly(ids = null) {
 }
 
 document.addEventListener("kvmweb:resync", () => {
+  suspicious = true;
   if (document.querySelector("[data-refresh][id]")) refreshQuietly();
 });

@@ -116,8 +116,13 @@ class Cut:
 
     def _change_many(self, guests: list[str]) -> None:
         """One wish for all of them: a parent job with a child for each."""
+        operation, params = self.dice.choice(
+            [("guest.retag", {"add": ["many"]}), ("guest.start", {}), ("guest.force_off", {})]
+        )
+        refs = [{"host": int(self.world.host_id), "uuid": uuid} for uuid in guests]
+        self._add(f"many/{operation}", {"guests": refs}, params)
 
-    def _add(self, operation: str, target: dict[str, str], params: dict[str, Any]) -> None:
+    def _add(self, operation: str, target: dict[str, Any], params: dict[str, Any]) -> None:
         key = f"{self.prefix}{len(self.wishes)}"
         self.wishes[key] = lambda: self.world.visitor.operate(operation, target, params, key)
 

@@ -127,7 +127,9 @@ def bad_network(host: LabHost, kind: str, port: int) -> Iterator[None]:
         "loss": ["-p", "tcp", "-m", "statistic", "--mode", "random", "--probability", "0.1", "-j", "DROP"],
     }
     if kind == "narrow":
-        host.exec("tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "1mbit", "burst", "16kb", "latency", "400ms")
+        host.exec(
+            "tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "1mbit", "burst", "16kb", "latency", "400ms"
+        )
     else:
         host.exec("iptables", "-I", "INPUT", *rules[kind])
     try:

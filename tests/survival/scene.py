@@ -41,16 +41,16 @@ class World:
 
     # -- wishes
 
-    def wish(self, name: str, **more: Any) -> dict[str, Any]:
+    def wish(self, name: str, /, **more: Any) -> dict[str, Any]:
         """The parameters of a small guest with a disk in our pool."""
         small = {"name": name, "source": "none", "vcpus": 1, "memory_mib": 16, "disk_gib": 1, "virt": "qemu"}
         return {**small, "disk_pool": self.truth.pool, "disk_format": "qcow2", "start_now": False, **more}
 
-    def create(self, name: str, **more: Any) -> str:
+    def create(self, name: str, /, **more: Any) -> str:
         """Ask for a guest; the job's id. The same name is the same wish."""
         return self.visitor.create(self.wish(name, **more), self.host_id)
 
-    def guest(self, name: str, **more: Any) -> str:
+    def guest(self, name: str, /, **more: Any) -> str:
         """A guest that kvmweb made and shows; its UUID."""
         row = self.ended(self.create(name, **more))
         assert row["state"] == "succeeded", row
@@ -58,11 +58,11 @@ class World:
         self.shows(uuid, "running" if more.get("start_now") else "shutoff")
         return uuid
 
-    def ask(self, operation: str, uuid: str, key: str = "", **params: Any) -> tuple[int, Any]:
+    def ask(self, operation: str, uuid: str, key: str = "", /, **params: Any) -> tuple[int, Any]:
         """Ask for an operation on a guest; the answer."""
         return self.visitor.on_guest(operation, uuid, self.host_id, key, **params)
 
-    def begin(self, operation: str, uuid: str, key: str = "", **params: Any) -> str:
+    def begin(self, operation: str, uuid: str, key: str = "", /, **params: Any) -> str:
         """Ask for an operation that must be taken; the job's id."""
         status, said = self.ask(operation, uuid, key, **params)
         assert status == 202, said
@@ -76,7 +76,9 @@ class World:
         try:
             wait_for(lambda: look()[0] in FINAL, seconds=seconds)
         except LabError:
-            raise AssertionError(f"after {seconds:g} s not ended: {self.truth.job(job)}\n{self.stack.said[-4000:]}") from None
+            raise AssertionError(
+                f"after {seconds:g} s not ended: {self.truth.job(job)}\n{self.stack.said[-4000:]}"
+            ) from None
         return self.truth.job(job)
 
     def at(self, job: str, step: int, state: str = "running", seconds: float = 30) -> None:
@@ -96,7 +98,12 @@ class World:
 
     def log_of(self, job: str) -> list[str]:
         """What the job's log says."""
-        return [row["text"] for row in self.truth.rows("SELECT text FROM jobs_jobline WHERE job_id = ? ORDER BY id", self.truth.key(job))]
+        return [
+            row["text"]
+            for row in self.truth.rows(
+                "SELECT text FROM jobs_jobline WHERE job_id = ? ORDER BY id", self.truth.key(job)
+            )
+        ]
 
     # -- processes
 
@@ -141,7 +148,9 @@ class World:
         if self.stack.process is None or self.stack.process.poll() is not None:
             self.stack.start()
         waiting = "SELECT id FROM jobs_job WHERE state IN ('queued', 'running', 'undoing')"
-        wait_for(lambda: not self.truth.rows(waiting), seconds=120, saying=f"no job is left:\n{self.stack.said[-4000:]}")
+        wait_for(
+            lambda: not self.truth.rows(waiting), seconds=120, saying=f"no job is left:\n{self.stack.said[-4000:]}"
+        )
         clear(self.truth, "")
 
 
@@ -153,7 +162,9 @@ def world(host: LabHost, pool: str, **env: str) -> Iterator[World]:
     try:
         stack.start()
         truth = Truth(Database(file=stack.state / "kvmweb.sqlite3"), host, pool)
-        wait_for(lambda: truth.rows(f"{LOCAL} AND status = 'live'"), seconds=30, saying=f"the host is live:\n{stack.said}")
+        wait_for(
+            lambda: truth.rows(f"{LOCAL} AND status = 'live'"), seconds=30, saying=f"the host is live:\n{stack.said}"
+        )
         visitor = make_administrator(stack, PASSWORD)
         make_pool(truth)
         slow = SlowDisks(host)

@@ -24,7 +24,10 @@ def test_a_post_whose_web_process_dies_before_the_answer_has_made_one_job(world:
     with ThreadPoolExecutor(1) as thread:
         with stopped(world.process("redis").pid):
             asked = thread.submit(world.create, "unanswered")
-            wait_for(lambda: world.truth.jobs("object_key <> '' AND operation = 'guest.create' AND state = 'queued'"), seconds=10)
+            wait_for(
+                lambda: world.truth.jobs("object_key <> '' AND operation = 'guest.create' AND state = 'queued'"),
+                seconds=10,
+            )
             assert not asked.done()
             web.kill()
         with pytest.raises(OSError):
@@ -108,7 +111,9 @@ def _ring(world: World, job: str, times: int) -> None:
     """The doorbell itself, pressed by a process of the installation."""
     code = f"from dashboard.jobs import doorbell\nfor _ in range({times}): assert doorbell.ring({job!r}, 'actions')"
     environ = world.process("worker").environ()
-    subprocess.run(["python", "manage.py", "shell", "-v", "0", "-c", code], env=environ, check=True, capture_output=True)
+    subprocess.run(
+        ["python", "manage.py", "shell", "-v", "0", "-c", code], env=environ, check=True, capture_output=True
+    )
 
 
 def test_of_twenty_different_changes_at_once_one_runs_and_the_others_are_told_which(world: World) -> None:

@@ -41,13 +41,13 @@ class Visitor:
         except http.client.HTTPException as error:
             raise OSError(f"{path}: {error!r}") from error
 
-    def operate(self, name: str, target: dict[str, str], params: dict[str, Any], key: str = "") -> tuple[int, Any]:
+    def operate(self, name: str, target: dict[str, Any], params: dict[str, Any], key: str = "") -> tuple[int, Any]:
         """Ask for an operation as the page does; the answer's status and JSON. OSError: nobody took it, ask again."""
         kind = {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
         status, said = self.ask(f"/operations/{name}/", json.dumps({**target, "params": params}).encode(), **kind)
         if status >= 500 or status in (401, 429) or (status == 409 and b"host does not answer" in said):
             raise OSError(f"{status}: {said[:200]!r}")
-        return status, json.loads(said)
+        return status, json.loads(said) if said.startswith(b"{") else {}
 
     def create(self, params: dict[str, Any], host: str) -> str:
         """The job's id. Asked again, it is the same job."""
@@ -56,7 +56,7 @@ class Visitor:
         assert status == 202, said
         return str(said["job"]["id"])
 
-    def on_guest(self, name: str, uuid: str, host: str, key: str = "", **params: Any) -> tuple[int, Any]:
+    def on_guest(self, name: str, uuid: str, host: str, key: str = "", /, **params: Any) -> tuple[int, Any]:
         """Ask for an operation on a guest."""
         return self.operate(name, {"kind": "guest", "key": uuid, "host": host}, params, key)
 
