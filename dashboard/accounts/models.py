@@ -210,7 +210,7 @@ AUDIT_WORDS: dict[str, Any] = {
     "start": _("started"),
     "end": _("ended"),
     "event": "",
-    "denied": _("refused"),
+    "denied": _("Refused"),
     "ok": _("Done"),
     "succeeded": _("Done"),
     "failed": _("Failed"),
@@ -268,13 +268,3 @@ class AuditEntry(models.Model):
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused: the log is append-only."""
         raise TypeError("the audit log is append-only")
-
-    @property
-    def phase_text(self) -> str:
-        """The phase in the reader's language; "" where it says nothing."""
-        return str(AUDIT_WORDS.get(self.phase, self.phase))
-
-    @property
-    def result_text(self) -> str:
-        """The result in the reader's language."""
-        return str(AUDIT_WORDS.get(self.result, self.result))

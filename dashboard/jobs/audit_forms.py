@@ -30,8 +30,7 @@ def _actions() -> list[tuple[str, Any]]:
 
 
 def _results() -> list[tuple[str, Any]]:
-    words = {"denied": _("Refused")}
-    return [("", _("All")), *((name, words.get(name, AUDIT_WORDS[name])) for name in RESULTS)]
+    return [("", _("All")), *((name, AUDIT_WORDS[name]) for name in RESULTS)]
 
 
 class AuditForm(forms.Form):

@@ -70,8 +70,8 @@ def plain(resource: str, amount: int) -> str:
 
 
 def size_text(size: int) -> str:
-    """Whole GiB, else whole MiB, rounded down: what is left is never promised too large."""
-    return f"{size // GIB} GiB" if size % GIB == 0 else f"{size // MIB} MiB"
+    """GiB where quarters of them tell it exactly, else whole MiB, rounded down: what is left is never promised too large."""
+    return f"{size / GIB:g} GiB" if size % (GIB // 4) == 0 else f"{size // MIB} MiB"
 
 
 def amount_text(resource: str, amount: int) -> str:

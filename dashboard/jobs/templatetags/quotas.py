@@ -20,16 +20,14 @@ register = template.Library()
 def quota_of(holder: User | Group) -> dict[str, Any]:
     """What a person or group owns and, where there are limits, the gauges: `{% quota_of someone as quota %}`."""
     found = quotas.own_gauges(holder)
-    use = quotas.used_by(holder)
-    owned = [
+    limits = gauges.shown([found])[0]["gauges"] if found else []
+    use, limited = quotas.used_by(holder), {one["resource"] for one in limits}
+    unlimited = [
         {"label": label, "text": gauges.plain(resource, use.of(resource))}
         for resource, label in gauges.RESOURCES.items()
+        if resource not in limited
     ]
-    return {
-        "owned": owned,
-        "gauges": gauges.shown([found])[0]["gauges"] if found else [],
-        "group": isinstance(holder, Group),
-    }
+    return {"gauges": limits, "unlimited": unlimited, "group": isinstance(holder, Group)}
 
 
 @register.simple_tag

@@ -108,7 +108,7 @@ def test_what_is_asked_counts_from_the_moment_the_job_is_made(operator: User, ho
             {"memory_kib": 2560 * 1024},
             {"memory_mib": 4096},
             "memory_mib",
-            "Your quota allows 1536 MiB of memory more; you asked for 4 GiB of memory.",
+            "Your quota allows 1.5 GiB of memory more; you asked for 4 GiB of memory.",
         ),
         ({"disk_bytes": 10 * GIB}, {"disk_gib": 11}, "disk_gib", "Your quota allows 10 GiB of disk more; you asked for 11 GiB of disk."),
     ],
