@@ -55,7 +55,7 @@ def shot(request: HttpRequest, uuid: uuids.UUID) -> HttpResponse:
     if len(found) != 1 or not can(user, "guest.watch", found[0]):
         raise Http404
     newest = screens.picture(found[0].host_id, str(uuid))
-    if newest is None or not newest[1]:
+    if newest is None:
         raise Http404
     mark, picture = newest
     etag = f'"{mark}"'

@@ -42,7 +42,7 @@ class Photographer:
             self._mend(now)
             return
         due = sorted(
-            (uuid for uuid in wanted if self._due.get(uuid, 0.0) <= now), key=lambda uuid: self._due.get(uuid, 0.0)
+            {uuid for uuid in wanted if self._due.get(uuid, 0.0) <= now}, key=lambda uuid: self._due.get(uuid, 0.0)
         )
         self._due = {uuid: when for uuid, when in self._due.items() if when > now}
         if due:

@@ -76,7 +76,7 @@ def marks(pairs: Iterable[Pair]) -> dict[Pair, str]:
 
 
 def picture(host_id: int, uuid: str) -> tuple[str, bytes] | None:
-    """The newest picture (WebP) with its mark."""
+    """The newest picture (WebP) with its mark; None where there is none."""
     try:
         mark, text = bus.client().mget([_mark_key(host_id, uuid), _picture_key(host_id, uuid)])
     except bus.BusError as error:

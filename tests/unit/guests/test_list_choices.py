@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
-from dashboard.accounts.models import Grant, User
+from dashboard.accounts.models import Grant, Role, User
 from dashboard.guests import searches, tastes
 from dashboard.guests.models import ListTaste, SavedSearch
+from dashboard.inventory import screens
 from dashboard.inventory.models import Guest, Host
 from dashboard.jobs.models import Ownership
 from tests.unit.guests.conftest import make_guest, make_host, make_person
@@ -97,6 +101,16 @@ WORDS = [
 ]
 
 
+MODULE = (ROOT / "static" / "js" / "search_words.js").as_uri()
+SUGGEST = """
+import { suggest } from "%s";
+const [keys, text, caret] = JSON.parse(process.argv[1]);
+const { from, to, options } = suggest(keys, text, caret);
+const then = options.length ? text.slice(0, from) + options[0].insert + text.slice(to) : null;
+console.log(JSON.stringify([options.map((one) => one.text), then]));
+"""
+
+
 @pytest.mark.parametrize(
     ("typed", "offered", "then"),
     [
@@ -115,16 +129,11 @@ WORDS = [
     ],
 )
 def test_the_box_offers_what_fits_where_the_caret_is(typed: str, offered: list[str], then: str | None) -> None:
-    script = """
-      import { suggest } from "%s";
-      const [keys, text, caret] = JSON.parse(process.argv[1]);
-      const { from, to, options } = suggest(keys, text, caret);
-      const then = options.length ? text.slice(0, from) + options[0].insert + text.slice(to) : null;
-      console.log(JSON.stringify([options.map((one) => one.text), then]));
-    """ % (ROOT / "static" / "js" / "search_words.js").as_uri()
     caret = typed.index("|")
     given = json.dumps([WORDS, typed.replace("|", ""), caret])
-    node = subprocess.run(["node", "--input-type=module", "-e", script, given], capture_output=True, text=True, check=True)
+    node = subprocess.run(
+        ["node", "--input-type=module", "-e", SUGGEST % MODULE, given], capture_output=True, text=True, check=True
+    )
     assert json.loads(node.stdout) == [offered, then]
 
 
@@ -204,18 +213,25 @@ def test_a_search_that_cannot_be_kept_is_explained_and_not_lost(
     answer = browser.post("/guests/searches/new/", fields)
     assert answer.status_code == 422
     text = answer.content.decode()
-    assert said in text and f'value="{fields["query"]}"' in text or not fields["query"]
+    assert said in text
+    assert not fields["query"] or f'value="{fields["query"]}"' in text
     assert SavedSearch.objects.count() == 1
 
 
-def test_what_somebody_shares_everybody_sees_and_only_they_change(browser: Client, watcher: Client, guest: Guest) -> None:
+def test_what_somebody_shares_everybody_sees_and_only_they_change(
+    browser: Client, watcher: Client, guest: Guest
+) -> None:
     browser.post("/guests/searches/new/", {"name": "For all", "query": "web", "shared": "on"})
     browser.post("/guests/searches/new/", {"name": "For me", "query": "db"})
     shared, own = SavedSearch.objects.get(name="For all"), SavedSearch.objects.get(name="For me")
     text = page(watcher)
     assert "For all" in text and "For me" not in text
     assert watcher.get(f"/guests/searches/{shared.pk}/").status_code == 302
-    for path in (f"/guests/searches/{shared.pk}/edit/", f"/guests/searches/{own.pk}/edit/", f"/guests/searches/{own.pk}/"):
+    for path in (
+        f"/guests/searches/{shared.pk}/edit/",
+        f"/guests/searches/{own.pk}/edit/",
+        f"/guests/searches/{own.pk}/",
+    ):
         assert watcher.get(path).status_code == 404
     assert watcher.post(f"/guests/searches/{shared.pk}/delete/").status_code == 404
     assert SavedSearch.objects.count() == 2
@@ -264,3 +280,58 @@ def ask(browser: Client, *guests: Guest) -> Any:
 @pytest.mark.parametrize("want", ["", "x", "1/x", "²/abc", "1/" * 500, "-1/00000000-0000-0000-0000-000000000000"])
 def test_odd_questions_for_pictures_get_none(browser: Client, db: None, want: str) -> None:
     assert browser.get("/guests/shots.json", {"want": want}).json() == {"shots": {}}
+
+
+def test_pictures_are_asked_for_and_served_to_those_who_may_watch(
+    browser: Client, client: Client, host: Host, redis_client: redis.Redis
+) -> None:
+    shown, hidden = make_guest(host, "shown", state="running"), make_guest(host, "hidden", state="running")
+    off = make_guest(host, "off")
+    assert ask(browser, shown, off).json() == {"shots": {}}
+    assert screens.wanted([host.pk]) == {host.pk: [str(shown.uuid)]}
+    screens.keep(host.pk, str(shown.uuid), b"RIFF-one")
+    [mark] = ask(browser, shown).json()["shots"].values()
+    answer = browser.get(f"/guests/{shown.uuid}/shot.webp?host={host.pk}&v={mark}")
+    assert (answer.content, answer["Content-Type"], answer["ETag"]) == (b"RIFF-one", "image/webp", f'"{mark}"')
+    assert "private" in answer["Cache-Control"]
+    again = browser.get(f"/guests/{shown.uuid}/shot.webp", headers={"If-None-Match": answer["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    screens.keep(host.pk, str(shown.uuid), b"RIFF-two")
+    assert list(ask(browser, shown).json()["shots"].values()) != [mark]
+
+    person = User.objects.create_user("tom")
+    Grant.objects.create(user=person, role="viewer", place="guest", key=f"{host.pk}/{hidden.uuid}")
+    client.force_login(person)
+    assert ask(client, shown).json() == {"shots": {}}
+    assert client.get(f"/guests/{shown.uuid}/shot.webp").status_code == 404
+    assert client.get(f"/guests/{hidden.uuid}/shot.webp").status_code == 404, "there is none yet"
+
+
+def test_who_may_see_a_guest_but_not_watch_it_gets_no_picture(
+    client: Client, host: Host, redis_client: redis.Redis
+) -> None:
+    Role.objects.create(slug="looks", name="Looks", permissions=["guest.view"])
+    Role.objects.create(slug="watches", name="Watches", permissions=["guest.view", "guest.watch"])
+    seen, watched = make_guest(host, "seen", state="running"), make_guest(host, "watched", state="running")
+    person = User.objects.create_user("tom")
+    for role, guest in (("looks", seen), ("watches", watched)):
+        Grant.objects.create(user=person, role=role, place="guest", key=f"{host.pk}/{guest.uuid}")
+        screens.keep(host.pk, str(guest.uuid), b"RIFF")
+    client.force_login(person)
+    assert list(ask(client, seen, watched).json()["shots"]) == [f"{host.pk}/{watched.uuid}"]
+    assert client.get(f"/guests/{seen.uuid}/shot.webp").status_code == 404
+    assert client.get(f"/guests/{watched.uuid}/shot.webp").status_code == 200
+
+
+def test_without_redis_there_are_no_pictures_and_no_errors(browser: Client, host: Host) -> None:
+    guest = make_guest(host, "web1", state="running")
+    assert ask(browser, guest).json() == {"shots": {}}
+    assert browser.get(f"/guests/{guest.uuid}/shot.webp").status_code == 404
+
+
+def test_fifty_pictures_are_asked_for_by_a_few_queries(browser: Client, host: Host, redis_client: redis.Redis) -> None:
+    guests = [make_guest(host, f"vm{number}", state="running") for number in range(50)]
+    with CaptureQueriesContext(connection) as queries:
+        ask(browser, *guests)
+    assert len(queries) <= 5
+    assert len(screens.wanted([host.pk])[host.pk]) == 50
