@@ -99,7 +99,10 @@ class MemberForm(forms.Form):
     """Somebody who is to join a group."""
 
     person = forms.ModelChoiceField(
-        label=_("Person"), queryset=User.objects.none(), widget=forms.Select(attrs={"data-module": "combobox"})
+        label=_("Person"),
+        queryset=User.objects.none(),
+        empty_label="–",
+        widget=forms.Select(attrs={"data-module": "combobox"}),
     )
 
     def __init__(self, group: Group, *args: Any, **kwargs: Any) -> None:
@@ -111,7 +114,7 @@ class MemberForm(forms.Form):
 class JoinForm(forms.Form):
     """A group that somebody is to join."""
 
-    group = forms.ModelChoiceField(label=_("Group"), queryset=Group.objects.none())
+    group = forms.ModelChoiceField(label=_("Group"), queryset=Group.objects.none(), empty_label="–")
 
     def __init__(self, person: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

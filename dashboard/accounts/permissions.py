@@ -23,8 +23,8 @@ PERMISSIONS: dict[str, Promise] = {
     "audit.view": _("Read the audit log"),
 }
 
-ON_GUESTS = frozenset(name for name in PERMISSIONS if name.startswith("guest.")) | {"job.view"}
-"""What a grant on a tag or a guest can give."""
+ON_GUESTS = frozenset(name for name in PERMISSIONS if name.startswith("guest.")) - {"guest.create"} | {"job.view"}
+"""What a grant on a tag or a guest can give: not to create, which is done on a host."""
 ON_HOSTS = frozenset(PERMISSIONS) - {"people.manage", "audit.view"}
 """What a grant on a host can give: also what belongs to its guests, pools and networks."""
 

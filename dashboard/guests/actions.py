@@ -157,7 +157,7 @@ def page_links(filters: Filters, page: GuestPage) -> Item:
     }
 
 
-def blank_row(*, may_power: bool) -> Item:
+def blank_row(*, may_power: bool, sees_host: bool) -> Item:
     """A row of nothing, from which the page's script makes the rows of guests that appear."""
     unknown = face("unknown")
     nothing = meter(None, DASH)
@@ -178,4 +178,5 @@ def blank_row(*, may_power: bool) -> Item:
         "primary": NO_PRIMARY,
         "idle": True,
         "may_power": may_power,
+        "sees_host": sees_host,
     }

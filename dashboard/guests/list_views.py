@@ -49,7 +49,9 @@ def guest_list(request: HttpRequest) -> HttpResponse:
         "pages": actions.page_links(filters, page),
         "may_create": can_somewhere(user, "guest.create"),
         "may_many": many.may(user),
-        "blank": actions.blank_row(may_power=can_somewhere(user, "guest.power")),
+        "blank": actions.blank_row(
+            may_power=can_somewhere(user, "guest.power"), sees_host=can_somewhere(user, "host.view")
+        ),
         "chosen_host": filters.query.only("host"),
         **_kept(user, filters),
     }

@@ -86,7 +86,8 @@ def list_rows(user: User, page: GuestPage, taste: Taste) -> list[Row]:
     owners = queries.owners_of(pairs) if "owner" in taste.columns else {}
     for guest, key in zip(page.guests, pairs, strict=True):
         row = list_row(guest, page.figures.get(key), page.busy.get(key), now)
-        rows.append(row | {"owner": owners.get(key, ""), "may_power": can(user, "guest.power", guest)})
+        rights = {"may_power": can(user, "guest.power", guest), "sees_host": can(user, "host.view", guest.host)}
+        rows.append(row | {"owner": owners.get(key, "")} | rights)
     return rows
 
 

@@ -33,7 +33,7 @@ export function made(template, row, words) {
   if (menu) menu.dataset.guestMenu = `${place}menu/?host=${row.host}`;
   const host = $("[data-host-name]", element);
   if (host) {
-    host.href = `/hosts/${row.host}/`;
+    if (host.hasAttribute("href")) host.href = `/hosts/${row.host}/`; // without: the person sees guests there, not the host
     setText(host, row.host_name);
   }
   const primary = $("[data-primary]", element);

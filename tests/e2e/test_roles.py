@@ -48,7 +48,7 @@ def test_a_viewer_sees_everything_and_may_start_nothing(
         expect(page.get_by_role("link", name="Create virtual machine")).to_have_count(0)
         expect(page.get_by_role("link", name="Add host")).to_have_count(0)
     page.get_by_role("button", name="More").click()
-    expect(page.get_by_role("menuitem")).to_have_text(["Open the screen"])
+    expect(page.get_by_role("menuitem")).to_have_text(["Open the screen", "What may I do here?"])
     assert page.evaluate(POST, tiny.uuid) == 403
     for path in ("/guests/new/", "/hosts/new/", "/people/", "/audit/"):
         answer = page.goto(path)

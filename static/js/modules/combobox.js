@@ -1,9 +1,12 @@
 // A searchable select: the <select> keeps the value (and works alone without script), a text field filters its options.
+// data-from="/address" fetches the options that fit what is typed, for lists too long for the page.
 
 import { $, h, setText } from "kvmweb/dom";
 import { _, ngettext } from "kvmweb/i18n";
+import { getJSON } from "kvmweb/net";
 
 const MOST = 100; // options drawn at once; typing narrows them
+const CALM_MS = 150;
 
 let count = 0;
 
@@ -49,7 +52,10 @@ class Combobox {
   }
 
   listen() {
-    this.input.addEventListener("input", () => this.open());
+    this.input.addEventListener("input", () => {
+      this.open();
+      if (this.select.dataset.from) this.fetchSoon();
+    });
     this.input.addEventListener("click", () => this.open(true));
     this.input.addEventListener("keydown", (event) => this.key(event));
     this.input.addEventListener("blur", () => {
@@ -69,6 +75,28 @@ class Combobox {
     });
     this.select.form?.addEventListener("reset", () => setTimeout(() => this.showChosen()));
     this.select.focus = () => this.input.focus();
+  }
+
+  fetchSoon() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.fetch(this.input.value.trim()), CALM_MS);
+  }
+
+  /** Takes the server's options in place of those that are there; what is chosen stays. */
+  async fetch(words) {
+    this.asking?.abort();
+    this.asking = new AbortController();
+    try {
+      const { signal } = this.asking;
+      const { choices } = await getJSON(`${this.select.dataset.from}?q=${encodeURIComponent(words)}`, { signal });
+      const kept = [...this.select.options].filter((option) => option.value === "" || option.selected);
+      const known = new Set(kept.map((option) => option.value));
+      const fresh = choices.filter((one) => !known.has(one.value)).map((one) => new Option(one.text, one.value));
+      this.select.replaceChildren(...kept, ...fresh);
+      if (document.activeElement === this.input && !this.list.hidden) this.open();
+    } catch (error) {
+      if (error.name !== "AbortError") console.warn("choices", error);
+    }
   }
 
   mirror() {
