@@ -61,7 +61,7 @@ def read(body: dict[str, Any]) -> Selection:
     """{"guests": [{"host": 3, "uuid": "…"}]} or {"q": "state:running", "but": […]}; raises Invalid."""
     if body.get("q") is None:
         return Selection(keys=_keys(body.get("guests"), "guests"))
-    if body.get("guests"):
+    if body.get("guests") is not None:
         raise Invalid({"": [_("Name machines or give a search, not both.")]})
     return Selection(q=str(body["q"]), but=_keys(body.get("but") or [], "but"))
 

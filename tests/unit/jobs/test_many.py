@@ -363,6 +363,24 @@ def test_progress_is_what_has_ended(declare: Declare, operator: User, guests: li
     assert job_row(parent)["message"] == "1 of 5 done, 1 failed"
 
 
+def test_pages_hear_of_a_parent_a_few_times_a_second_and_of_its_end_at_once(
+    declare: Declare, operator: User, host: Host, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.BULK_PER_HOST = 100
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr("dashboard.jobs.news.publish_many", told.extend)
+    declare(many=Many())
+    guests = [Guest.objects.create(host=host, uuid=uuid.uuid4(), name=f"g{n}", state="shutoff") for n in range(30)]
+    parent = submit(operator, guests)
+    holds = [hold for child in children(parent) if (hold := claim(child))]
+    monkeypatch.setattr(family, "TELL_EVERY", 3600.0)
+    for hold in holds:
+        hold.finish("succeeded")
+    rows = [message["row"] for message in told if message["row"]["id"] == str(parent.pk)]
+    assert [row["state"] for row in rows] == ["running", "running", "succeeded"], "submit, the first end, the last"
+    assert len([message for message in told if message["row"]["parent"]]) == 30
+
+
 def test_the_parent_is_done_when_all_are(declare: Declare, operator: User, guests: list[Guest]) -> None:
     declare(many=Many())
     parent = submit(operator, guests)
