@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import uuid
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.db import connection
@@ -317,6 +319,23 @@ def test_a_guest_made_by_kvmweb_that_counts_for_nobody_is_named(operator: User, 
     quotas.set_owner(actor=operator, guest=guest, owner=None, disk_bytes=7)
     assert quotas.drift() == [], "an administrator wanted it so"
     assert quotas.used_by(operator) == quotas.Use()
+
+
+def test_guests_made_before_there_were_quotas_count_against_their_makers(operator: User, guest: Guest) -> None:
+    made = {
+        "operation": "guest.create",
+        "host": guest.host,
+        "created_by": operator,
+        "result": {"uuid": str(guest.uuid)},
+    }
+    params = {"vcpus": 4, "memory_mib": 2048, "disk_gib": 20, "source": "iso"}
+    Job.objects.create(**made, params=params, state="succeeded")
+    Job.objects.create(**made, params=params, state="failed")
+    Job.objects.create(**{**made, "result": {"uuid": str(uuid.uuid4())}}, params=params, state="succeeded")
+    migration = import_module("dashboard.jobs.migrations.0003_owners_of_made_guests")
+    migration.owners_of_made_guests(apps, None)
+    migration.owners_of_made_guests(apps, None)
+    assert quotas.used_by(operator) == quotas.Use(1, 4, 2048 * 1024, 20 * GIB)
 
 
 def test_the_summary_tells_limits_beside_use(operator: User, host: Host) -> None:
