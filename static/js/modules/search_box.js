@@ -11,6 +11,7 @@ class SearchBox {
     this.keys = null;
     this.found = { options: [] };
     this.active = -1;
+    this.opening = 0;
     this.list = h("ul", {
       class: "combobox-list search-list",
       id: "search-list",
@@ -42,19 +43,25 @@ class SearchBox {
     });
   }
 
-  async load() {
-    if (this.keys) return;
-    try {
-      this.keys = (await getJSON(this.input.dataset.wordsUrl)).keys;
-    } catch (error) {
-      console.warn("search words", error);
-    }
+  /** Fetched once; who types meanwhile waits for the same answer. */
+  load() {
+    this.loading ??= getJSON(this.input.dataset.wordsUrl)
+      .then(({ keys }) => {
+        this.keys = keys;
+      })
+      .catch((error) => {
+        this.loading = null;
+        console.warn("search words", error);
+      });
+    return this.loading;
   }
 
   /** Nothing is offered unasked for a word that was not begun: the list would stand before what one looks at. */
   async open(asked = false) {
+    this.opening += 1;
+    const mine = this.opening;
     await this.load();
-    if (!this.keys || document.activeElement !== this.input) return;
+    if (!this.keys || mine !== this.opening || document.activeElement !== this.input) return;
     this.found = suggest(this.keys, this.input.value, this.input.selectionStart);
     const { options, from, to } = this.found;
     // What stands there already needs no suggestion.
