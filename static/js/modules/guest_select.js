@@ -74,6 +74,7 @@ class Bar {
     document.addEventListener("click", (event) => this.click(event));
     document.addEventListener("kvmweb:content", (event) => event.detail.element.id === "guest-list" && this.renewed());
     document.addEventListener("kvmweb:resync", () => this.look(CALM_MS));
+    this.rows = new MutationObserver(() => this.show());
     onMessage("guest", (message) => this.guest(message));
     onMessage("host", () => this.look(CALM_MS));
     this.renewed();
@@ -90,6 +91,8 @@ class Bar {
   /** The list has come anew: other rows, perhaps another search. */
   renewed() {
     if (this.chosen.q !== null && this.chosen.q !== this.section.dataset.q) this.chosen = new Selection();
+    this.rows.disconnect();
+    for (const body of $$("[data-rows]", this.section)) this.rows.observe(body, { childList: true });
     this.show();
     this.look();
   }
@@ -155,6 +158,8 @@ class Bar {
     const boxes = this.boxes;
     let ticked = 0;
     for (const box of boxes) {
+      const name = $('[data-f="name"]', box.closest("[data-row]"))?.textContent ?? "";
+      box.setAttribute("aria-label", _("Select %(name)s", { name }));
       box.checked = chosen.has(keyOf(box)) && chosen.size > 0;
       ticked += box.checked;
       box.closest("[data-row]").classList.toggle("is-selected", box.checked);
@@ -293,7 +298,7 @@ class Bar {
     check();
     const notice = $("[data-many-changed]", form);
     notice.hidden = !changed;
-    setText($("span", notice), changed);
+    setText($("[data-many-why]", notice), changed);
     form.dataset.key = uuid();
   }
 
