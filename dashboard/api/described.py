@@ -38,7 +38,7 @@ def _route(path: str, method: str, told: Mapping[str, Any], parts: Mapping[str, 
         "parameters": [_parameter(one, parts) for one in told.get("parameters", [])],
         "members": members,
         "answers": [_answer(status, one, parts) for status, one in told["responses"].items() if status < "300"],
-        "opens": method == "GET" and "{" not in path and told["operationId"] != "dashboard_api_events_listen",
+        "opens": method == "GET" and "{" not in path and told["operationId"] != "listen",
         "example": _example(path, method, members),
     }
 

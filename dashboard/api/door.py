@@ -41,7 +41,8 @@ def by_header(request: HttpRequest) -> bool:
 
 
 class Door:
-    """The outer middleware: forgets cookies beside an Authorization header; gives every answer its headers and form."""
+    """The outer middleware: forgets cookies beside an Authorization header, turns away what no route would read, and gives
+    every answer its headers and form."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -53,6 +54,16 @@ class Door:
             request.by_header = True  # type: ignore[attr-defined]
             request.META.pop("HTTP_COOKIE", None)  # before anything has read it
         return _finish(request, self.get_response(request))
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> HttpResponse | None:
+        """Say 401 to nobody in particular, and to others why their request is not read, before anything reads it."""
+        if not is_ours(request):
+            return None
+        if not request.user.is_authenticated:
+            return problem(401, _("Sign in first, or send a token: Authorization: Bearer …"), "unauthenticated")
+        return _unreadable(request)
 
 
 def _finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
@@ -82,7 +93,7 @@ def _fresh(request: HttpRequest, response: HttpResponse) -> HttpResponseBase:
 
 
 class Caller:
-    """The inner middleware, before `SignInRequired`: finds the token's person; turns away what no route would read."""
+    """The inner middleware, before `SignInRequired`: finds the token's person."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -100,22 +111,15 @@ class Caller:
                 return answer
         return self.get_response(request)
 
-    def process_view(
-        self, request: HttpRequest, view: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> HttpResponse | None:
-        """Say 401 to nobody in particular, before `SignInRequired` sends them to a page; to others what cannot be read."""
-        if not is_ours(request):
-            return None
-        if not request.user.is_authenticated:
-            return problem(401, _("Sign in first, or send a token: Authorization: Bearer …"), "unauthenticated")
-        return _unreadable(request)
-
 
 def _unreadable(request: HttpRequest) -> HttpResponse | None:
     length = request.headers.get("Content-Length", "")
     size = int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
     if size > LARGEST_BODY:
         return problem(413, _("The request is larger than 1 MiB."), "too_large")
+    kind = request.content_type or ""
+    if kind != "application/json" and (size or kind.startswith("multipart/")):
+        return problem(415, _("Send JSON: Content-Type: application/json."), "unsupported_media_type")
     offered = OFFERED.get(request.path, "application/json")
     if request.path != FIGURES and not request.accepts(offered):
         said = _("Only %(type)s can be had here: say so in the header Accept, or leave it out.") % {"type": offered}

@@ -113,8 +113,6 @@ def _plain(status: int) -> Any:
 
 
 def _http_error(request: HttpRequest, error: Any) -> HttpResponse:
-    if isinstance(error.__cause__, Refusal):  # raised while the body was read
-        return _refused(request, error.__cause__)
     if error.status_code in PLAIN:
         code, text = PLAIN[error.status_code]
         return problem(error.status_code, str(text), code)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import path, re_path
 
 from dashboard.api import problems
 from dashboard.api.changes import jobs_router, operations_router
@@ -11,7 +11,7 @@ from dashboard.api.face import Face, Session, StrictParser, Token
 from dashboard.api.many import many_router
 from dashboard.api.reads import router as reads
 from dashboard.api.reads_jobs import router as reads_jobs
-from dashboard.api.views import docs
+from dashboard.api.views import docs, nowhere
 
 api = Face(
     title="kvmweb",
@@ -25,4 +25,9 @@ problems.install(api)
 for router in (reads, reads_jobs, events, many_router(), operations_router(), jobs_router):
     api.add_router("", router)
 
-urlpatterns = [path("v1/docs", docs, name="api-docs"), path("v1/", api.urls)]
+urlpatterns = [
+    path("v1/docs", docs, name="api-docs"),
+    path("v1/", api.urls),
+    # No page of errors is made for scripts.
+    re_path(r"^(?P<anything>[\s\S]*)$", nowhere),
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.csrf import csrf_exempt
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
@@ -33,3 +34,10 @@ def metrics(request: HttpRequest) -> HttpResponse:
 def docs(request: HttpRequest) -> HttpResponse:
     """The API's description to read, from `/api/v1/openapi.json`."""
     return render(request, "api/docs.html", {"subjects": subjects()})
+
+
+@csrf_exempt  # it changes nothing, and who has a token has no other
+@signed_in
+def nowhere(request: HttpRequest, anything: str) -> HttpResponse:
+    """An address below /api/ that there is not; `door.Door` finds the words."""
+    return HttpResponse(status=404)

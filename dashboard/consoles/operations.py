@@ -26,10 +26,13 @@ def _known(key: str) -> str:
     return key
 
 
+Key = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(KEYS)})]
+
+
 class SendKeysParams(Params):
     """Keys pressed together, by the names that virsh knows."""
 
-    keys: list[Annotated[str, AfterValidator(_known)]] = Field(min_length=1, max_length=8)
+    keys: list[Key] = Field(min_length=1, max_length=8)
 
 
 def _press(ctx: Context) -> None:

@@ -80,8 +80,9 @@ def plain_entries(entries: Iterable[Mapping[str, Any]], skip: int = 0) -> dict[s
         field = ".".join(str(part) for part in entry["loc"][skip:])
         context = entry.get("ctx", {})
         raised = context.get("error")
-        if entry["type"] in ("value_error", "assertion_error") and isinstance(raised, Exception) and raised.args:
-            sentence = str(raised.args[0])
+        if entry["type"] in ("value_error", "assertion_error") and raised:
+            # ninja hands on the sentence in place of the exception
+            sentence = str(raised.args[0]) if isinstance(raised, Exception) and raised.args else str(raised)
         else:
             sentence = spoken(english(PLAIN.get(entry["type"], _("This value cannot be used."))), context)
         found.setdefault(field, []).append(sentence)

@@ -57,10 +57,16 @@ GUARDED = gettext_noop(
     "Rights are granted by %(tags)s: only who manages people may add it to a machine or take it away."
 )
 
-GoodName = Annotated[str, _rule(valid_name, NAME_RULE)]
-GoodTitle = Annotated[str, _rule(valid_title, TITLE_RULE)]
-GoodDescription = Annotated[str, _rule(valid_description, DESCRIPTION_RULE)]
-GoodTags = Annotated[tuple[str, ...], _rule(valid_tags, TAGS_RULE)]
+# What the rules above are to readers of the API's description; the validators decide.
+_NAME_SCHEMA: dict[str, Any] = {"pattern": "^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9_-])?$"}
+_TITLE_SCHEMA: dict[str, Any] = {"maxLength": 255, "pattern": r"^[^\x00-\x08\x0a-\x1f\x7f\ufffe\uffff]*$"}
+_TEXT_SCHEMA: dict[str, Any] = {"pattern": r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]*$"}
+_TAGS_SCHEMA: dict[str, Any] = {"maxItems": 32, "items": {"type": "string", "pattern": r"^\w[\w.:-]{0,49}$"}}
+
+GoodName = Annotated[str, _rule(valid_name, NAME_RULE), Field(json_schema_extra=_NAME_SCHEMA)]
+GoodTitle = Annotated[str, _rule(valid_title, TITLE_RULE), Field(json_schema_extra=_TITLE_SCHEMA)]
+GoodDescription = Annotated[str, _rule(valid_description, DESCRIPTION_RULE), Field(json_schema_extra=_TEXT_SCHEMA)]
+GoodTags = Annotated[tuple[str, ...], _rule(valid_tags, TAGS_RULE), Field(json_schema_extra=_TAGS_SCHEMA)]
 
 
 class RenameParams(Params):

@@ -148,9 +148,9 @@ def test_a_post_from_another_site_is_refused(operator: User, guest: Guest) -> No
 def test_jobs_are_cancelled_and_repeated(operator: User, guest: Guest) -> None:
     client = client_of(operator)
     job = start(client, guest).json()
-    assert client.post(f"/api/v1/jobs/{job['id']}/cancel").json()["state"] == "cancelled"
-    assert client.post(f"/api/v1/jobs/{job['id']}/cancel").status_code == 409
-    again = client.post(f"/api/v1/jobs/{job['id']}/retry")
+    assert client.generic("POST", f"/api/v1/jobs/{job['id']}/cancel").json()["state"] == "cancelled"
+    assert client.generic("POST", f"/api/v1/jobs/{job['id']}/cancel").status_code == 409
+    again = client.generic("POST", f"/api/v1/jobs/{job['id']}/retry")
     assert again.status_code == 202
     assert again.json()["id"] != job["id"]
 
@@ -160,4 +160,4 @@ def test_a_viewer_sees_no_job_of_others(operator: User, viewer: User, guest: Gue
     client = client_of(viewer)
     assert client.get("/api/v1/jobs").json()["items"] == []
     assert client.get(f"/api/v1/jobs/{job['id']}").status_code == 404
-    assert client.post(f"/api/v1/jobs/{job['id']}/cancel").status_code == 404
+    assert client.generic("POST", f"/api/v1/jobs/{job['id']}/cancel").status_code == 404
