@@ -136,6 +136,8 @@ def reserve(job: Job, need: Need | None) -> None:
 
 
 def _refuse(person: User, need: Need, job: Job) -> None:
+    if max(need.guests, need.vcpus, need.memory_kib, need.disk_bytes) <= 0:
+        return  # what only gives back always fits
     if errors := refusals(person, need, asker=job.created_by, lock=True):
         raise Invalid(errors)
 
