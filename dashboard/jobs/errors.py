@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop, override
 
 from dashboard.accounts.permissions import PERMISSIONS
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from dashboard.inventory.models import Host
     from dashboard.jobs.models import Job
     from dashboard.jobs.operation import Text
+
+
+NEEDS = gettext_noop("You may not do this. It needs the permission “%(permission_text)s” here.")
 
 
 class SubmitError(Exception):
@@ -28,9 +32,13 @@ class Denied(SubmitError):
     """The person lacks the operation's permission on the object."""
 
     def __init__(self, permission: str) -> None:
-        words = {"permission": PERMISSIONS.get(permission, permission)}
-        super().__init__(_("You may not do this. It needs the permission “%(permission)s” here.") % words)
+        super().__init__(_(NEEDS) % {"permission_text": PERMISSIONS.get(permission, permission)})
         self.permission = permission
+
+    def kept(self) -> tuple[str, dict[str, str]]:
+        """The sentence as a job keeps it: the key of its translation, and its values."""
+        with override(None):
+            return NEEDS, {"permission_text": str(PERMISSIONS.get(self.permission, self.permission))}
 
 
 class Refused(SubmitError):

@@ -227,6 +227,8 @@ def _fail(job: Job, error: SubmitError) -> None:
     job.state, job.finished_at, job.lock = Job.State.FAILED, timezone.now(), ""
     job.error_code = next((code for kind, code in CODES.items() if isinstance(error, kind)), "refused")
     job.error = english(error.reason)
+    if isinstance(error, Denied):
+        job.error, job.error_values = error.kept()
     if isinstance(error, Invalid):
         job.error = " ".join(str(text) for texts in error.errors.values() for text in texts)
     if isinstance(error, Locked):

@@ -83,8 +83,9 @@ def visible(user: User, declared: Operation, kind: str, key: str, host_id: int |
             Guest.objects.filter(_either(user, seen, may, lambda name: guests_where(user, name))), key, host_id
         )
     where = _either(user, seen, may, lambda name: on_hosts_where(user, name))
-    model = Pool if kind == "pool" else Network
-    return _visible(model._default_manager.filter(where), key, host_id)
+    if kind == "pool":
+        return _visible(Pool.objects.filter(where), key, host_id)
+    return _visible(Network.objects.filter(where), key, host_id)
 
 
 def _either(user: User, one: str, other: str, filter_for: Callable[[str], Q]) -> Q:
