@@ -53,8 +53,8 @@ class AuditForm(forms.Form):
     result = forms.ChoiceField(
         label=_("Result"), required=False, choices=_results, widget=forms.Select(attrs={"class": "form-select"})
     )
-    since = _moment(_("From"))
-    until = _moment(_("To"))
+    since = _moment(_("Since"))
+    until = _moment(_("Until"))
 
     def clean(self) -> dict[str, Any]:
         """A span of time ends after it begins."""
