@@ -167,3 +167,16 @@ def test_the_bar_and_the_question_look_well(
     look_at(person, page, tmp_path / f"question-{theme}-{width}.png")
     question.get_by_label("Type how many machines").fill("2")
     expect(question.get_by_role("button", name="Delete")).to_be_enabled()
+
+
+def test_the_bar_and_the_question_speak_chinese(people: Callable[..., Person], flock: list[LabGuest]) -> None:
+    page = open_list(people(locale="zh-CN"), "flock-", FLOCK)
+    boxes(page).first.check()
+    boxes(page).nth(1).check()
+    bar = page.get_by_role("toolbar", name="对所选虚拟机的操作")
+    expect(bar).to_contain_text("已选择 2 台")
+    bar.get_by_role("button", name="更多").click()
+    page.get_by_role("menuitem", name="删除 (2)").click()
+    question = page.get_by_role("dialog")
+    expect(question).to_contain_text("2 台虚拟机")
+    expect(question.get_by_role("radio", name="保留所有磁盘")).to_be_checked()
