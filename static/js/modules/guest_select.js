@@ -219,6 +219,7 @@ class Bar {
     this.fill($("[data-many-buttons]", this.root), main, "btn btn-secondary btn-sm");
     this.fill($("#many-menu", this.root), rest, "menu-item");
     $("#many-more", this.root).hidden = !rest.length;
+    if ($("#many-menu:popover-open")) dispatchEvent(new Event("resize")); // an open menu finds its place anew
   }
 
   /** The buttons of these operations; the same ones get other numbers, so that none moves under the hand. */
