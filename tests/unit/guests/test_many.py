@@ -183,7 +183,10 @@ def test_deleting_many_wants_the_number_typed_and_keeps_the_disks(browser: Clien
     assert post(browser, "/operations/many/guest.delete/", **wanted, number="x").status_code == 400
     answer = post(browser, "/operations/many/guest.delete/", **wanted, number="2")
     children = Job.objects.filter(parent=answer.json()["job"]["id"])
-    assert {(child.params["name"], tuple(child.params["volumes"])) for child in children} == {("web0", ()), ("web1", ())}
+    assert {(child.params["name"], tuple(child.params["volumes"])) for child in children} == {
+        ("web0", ()),
+        ("web1", ()),
+    }
 
 
 def test_disks_go_only_where_the_guest_alone_uses_them(browser: Client, host: Host, pool: Pool) -> None:

@@ -53,7 +53,12 @@ def children(parent: Job) -> list[Job]:
 
 
 def phases(job: Job) -> list[str]:
-    return list(AuditEntry.objects.filter(job_id=job.pk).exclude(phase="event").order_by("at", "phase").values_list("phase", flat=True))
+    return list(
+        AuditEntry.objects.filter(job_id=job.pk)
+        .exclude(phase="event")
+        .order_by("at", "phase")
+        .values_list("phase", flat=True)
+    )
 
 
 def one_start_and_one_end() -> None:
