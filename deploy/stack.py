@@ -30,8 +30,10 @@ sys.path.insert(0, str(ROOT))
 
 import honcho.manager  # noqa: E402
 from honcho.environ import parse_procfile  # noqa: E402
+from honcho.printer import Printer  # noqa: E402
 
 from deploy import nginx, orphans  # noqa: E402
+from deploy.screen import SCREEN  # noqa: E402
 from kvmweb import address, env  # noqa: E402
 
 LIBVIRT_DAEMONS = {"virtlogd": "/run/libvirt/virtlogd-sock", "libvirtd": "/run/libvirt/libvirt-sock"}
@@ -51,7 +53,7 @@ class Manager(honcho.manager.Manager):  # type: ignore[misc]
     """
 
     def __init__(self, once_started: Callable[[], None]) -> None:
-        super().__init__()
+        super().__init__(Printer(SCREEN))
         self._terminating = False
         self._once_started = once_started
 
@@ -86,7 +88,7 @@ class Manager(honcho.manager.Manager):  # type: ignore[misc]
 
 def say(*lines: str) -> None:
     """Print lines to the person at the terminal, in one piece."""
-    print("\n".join(lines), flush=True)  # noqa: T201 - a command line program
+    SCREEN.write("\n".join(lines) + "\n")
 
 
 def answers(path: str) -> bool:

@@ -80,6 +80,7 @@ MIDDLEWARE = [
     "dashboard.live.context.LiveMark",
     "dashboard.api.door.Caller",
     "dashboard.accounts.middleware.SignInRequired",
+    "dashboard.upkeep.readonly.ReadOnly",
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
 
@@ -99,6 +100,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
                 "dashboard.live.context.page",
+                "dashboard.upkeep.readonly.banner",
             ],
         },
     }

@@ -20,6 +20,9 @@ urlpatterns = [
     path("", include("dashboard.networks.urls")),
     path("", include("dashboard.consoles.urls")),
     path("api/", include("dashboard.api.urls")),
+    path("", include("dashboard.upkeep.urls")),
     path("metrics", metrics, name="metrics"),
     path("", include("dashboard.guests.urls")),
 ]
+
+handler500 = "dashboard.upkeep.readonly.failed"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from datetime import datetime, timedelta
 from secrets import token_urlsafe
 from uuid import UUID
 
+from django.db import OperationalError
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -87,7 +89,8 @@ def authenticate(text: str, source_ip: str = "") -> User | None:
     user.__dict__["_limits"], user.__dict__["_token"] = limits(token), token
     now = timezone.now()
     if token.last_used_at is None or now - token.last_used_at > timedelta(seconds=SECONDS_BETWEEN_NOTES):
-        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now, last_used_ip=source_ip[:64])
+        with suppress(OperationalError):  # a full database still answers questions
+            ApiToken.objects.filter(pk=token.pk).update(last_used_at=now, last_used_ip=source_ip[:64])
     return user
 
 

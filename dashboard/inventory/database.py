@@ -9,6 +9,8 @@ from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 
+from dashboard.inventory import fullness
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -30,9 +32,9 @@ def persist(work: Callable[[], T], stopped: Callable[[], bool]) -> T:
         try:
             return work()
         except (OperationalError, InterfaceError) as error:
-            if not told:
+            if not fullness.met(error) and not told:
                 log.warning("The database does not answer, trying again until it does: %s", error)
-                told = True
+            told = True
             if connection.vendor != "sqlite":
                 connection.close()
         time.sleep(pause)

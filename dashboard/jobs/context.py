@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from django.utils.translation import gettext_noop
 
 from dashboard.inventory import refresh
 from dashboard.inventory.credentials import spec_for
-from dashboard.jobs import news
+from dashboard.jobs import news, patience
 from dashboard.jobs.errors import Cancelled, Failed, HandOver
 from dashboard.jobs.lease import clock
 from dashboard.jobs.models import Job
@@ -30,8 +29,7 @@ PROGRESS_EVERY = 0.5
 CANCEL_EVERY = 0.5
 """Seconds between two looks at the row for a cancel."""
 
-leaving = threading.Event()
-"""Set when this process is to end: jobs hand over at the next safe place."""
+leaving = patience.leaving
 
 
 class Context:
@@ -109,7 +107,7 @@ class Context:
         now = clock()
         if not self._hold.cancel and now - self._asked > CANCEL_EVERY:
             self._asked = now
-            self._hold.cancel = self._hold.rows().filter(cancel_requested=True).exists()
+            self._hold.cancel = self._hold.patiently(self._hold.rows().filter(cancel_requested=True).exists)
         if self._hold.cancel:
             raise Cancelled
 

@@ -14,7 +14,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils.translation import gettext_noop
 
-from dashboard.jobs import doorbell, family, lease, news
+from dashboard.jobs import doorbell, family, lease, news, patience
 from dashboard.jobs.errors import Fenced
 from dashboard.jobs.lease import Hold, clock, lease_end
 from dashboard.jobs.models import Job
@@ -66,8 +66,8 @@ def serve(stop: threading.Event) -> None:
                 renewed = clock()
                 renew()
             family.flush()
-        except DatabaseFailure:
-            logger.exception("leases were not renewed; trying again")
+        except DatabaseFailure as error:
+            patience.say("leases were not renewed; trying again", error)
             close_old_connections()
 
 

@@ -10,18 +10,21 @@ import os
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import transaction
 from django.db.models import Case, CharField, F, PositiveIntegerField, Q, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, Now
 
-from dashboard.jobs import family, news, quotas
+from dashboard.jobs import family, news, patience, quotas
 from dashboard.jobs.errors import Fenced
 from dashboard.jobs.models import PARENT, Job
+
+T = TypeVar("T")
 
 LEASE = 20.0
 """Seconds that a worker may be silent before its jobs are taken over."""
@@ -89,12 +92,28 @@ class Hold:
         self.left = left
         """Set when the thread that called for this run need not wait any longer."""
 
+    def patiently(self, work: Callable[[], T]) -> T:
+        """Do `work` when the database takes it; the step's time does not run meanwhile."""
+        deadline, self.deadline = self.deadline, None
+
+        def waited(seconds: float) -> None:
+            nonlocal deadline
+            deadline = None if deadline is None else deadline + seconds
+
+        try:
+            return patience.patiently(work, waited)
+        finally:
+            self.deadline = deadline
+
     def rows(self) -> Any:
         """The job's row as long as it is ours."""
         return Job.objects.filter(pk=self.job.pk, attempt=self.attempt, state__in=Job.ACTIVE)
 
     def write(self, **fields: Any) -> None:
-        """Write to the row and renew the lease, or raise Fenced."""
+        """Write to the row and renew the lease, or raise Fenced; waits for a database that is away or full."""
+        self.patiently(lambda: self._write(fields))
+
+    def _write(self, fields: dict[str, Any]) -> None:
         asked = clock()
         if self.lost or not self.rows().update(lease_until=lease_end(), **fields):
             self.lost = True
@@ -112,24 +131,30 @@ class Hold:
 
     def log(self, text: str, values: dict[str, Any] | None = None, level: str = "info") -> None:
         """Append a line to the job's log."""
-        with transaction.atomic():
-            self.write()
-            self.job.lines.create(text=text, values=values or {}, level=level)
+        self.patiently(lambda: self._log(text, values or {}, level))
+
+    @transaction.atomic
+    def _log(self, text: str, values: dict[str, Any], level: str) -> None:
+        self.write()
+        self.job.lines.create(text=text, values=values, level=level)
 
     def finish(self, state: str, **fields: Any) -> None:
         """End the job: the final state and the audit entry appear together, once."""
-        with transaction.atomic():
-            self.write(state=state, finished_at=Now(), progress=None, **fields)
-            self.job.refresh_from_db(fields=["finished_at"])
-            quotas.settle(self.job)
-            news.note(self.job, "end", state)
+        self.patiently(lambda: self._finish(state, fields))
         self.lost = True
         news.tell(self.job)
         family.ended(self.job)
 
+    @transaction.atomic
+    def _finish(self, state: str, fields: dict[str, Any]) -> None:
+        self.write(state=state, finished_at=Now(), progress=None, **fields)
+        self.job.refresh_from_db(fields=["finished_at"])
+        quotas.settle(self.job)
+        news.note(self.job, "end", state)
+
     def release(self) -> None:
         """Hand the job over: whoever rings or looks next may claim it at once."""
-        self.rows().update(holder="", lease_until=None, rung_at=None)
+        self.patiently(lambda: self.rows().update(holder="", lease_until=None, rung_at=None))
         self.lost = True
 
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from dashboard.accounts import tokens
 from dashboard.accounts.access import Rights, can, can_somewhere
-from dashboard.jobs import context, doorbell, keeper, lease, news
+from dashboard.jobs import context, doorbell, keeper, lease, news, patience
 from dashboard.jobs.context import Context
 from dashboard.jobs.errors import Cancelled, Failed, Fenced, HandOver
 from dashboard.jobs.lease import Hold, clock
@@ -75,8 +75,8 @@ def run(job_id: uuid.UUID, left: threading.Event) -> None:
         if hold is not None:
             with keeper.keeping(hold), override(None):
                 _work(hold)
-    except (OperationalError, InterfaceError):
-        logger.exception("job %s: the database failed; its lease lapses and the job is resumed", job_id)
+    except (OperationalError, InterfaceError) as error:
+        patience.say(f"job {job_id}: the database failed; the job is resumed", error)
     finally:
         close_old_connections()
         left.set()
@@ -88,6 +88,11 @@ def _work(hold: Hold) -> None:
     except Fenced:
         logger.warning("job %s: attempt %s was taken over, nothing more is done here", hold.job.pk, hold.attempt)
     except HandOver:
+        hold.release()
+        doorbell.ring(str(hold.job.pk), hold.job.queue)
+    except (OperationalError, InterfaceError) as error:
+        # Nobody's crash: the job is handed over as soon as that can be written, and goes on where it was.
+        patience.say(f"job {hold.job.pk}: the database failed in the middle of a step", error)
         hold.release()
         doorbell.ring(str(hold.job.pk), hold.job.queue)
 
@@ -136,7 +141,7 @@ def _forward(ctx: Context, hold: Hold, declared: Operation, began: bool) -> tupl
     if job.crashes >= CRASHES:
         return Failure("poison", POISON, {"count": job.crashes}), began
     try:
-        _still_permitted(job, declared)
+        hold.patiently(lambda: _still_permitted(job, declared))
         for index in range(job.step, len(declared.steps)):
             ctx.check()
             _begin(hold, index, job.steps[index])
@@ -192,10 +197,15 @@ def _name_leftover(hold: Hold, label: str, failure: Failure) -> None:
 def _begin(hold: Hold, index: int, text: str, **values: Any) -> None:
     """Record that a step begins: from here on it may have been done, even half."""
     job = hold.job
-    with transaction.atomic():
-        fields: dict[str, Any] = {"step": index, "progress": None, "message": "", "message_values": {}}
-        hold.write(**fields, crashes=job.crashes if index == job.step else 0)
+    fields: dict[str, Any] = {"step": index, "progress": None, "message": "", "message_values": {}}
+    fields["crashes"] = job.crashes if index == job.step else 0
+
+    @transaction.atomic
+    def record() -> None:
+        hold.write(**fields)
         job.lines.create(text=text, values=values)
+
+    hold.patiently(record)
     news.tell(job)
 
 

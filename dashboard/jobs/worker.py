@@ -10,6 +10,8 @@ from typing import Any
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from django.db import Error as DatabaseFailure
 from kombu.transport import redis as kombu_redis
+from kombu.transport import virtual
+from redis.exceptions import OutOfMemoryError
 
 from dashboard.jobs import context, doorbell, hands, keeper, reconciler
 from dashboard.jobs.lease import clock
@@ -20,9 +22,29 @@ GRACE = 3.0
 """Seconds that running steps get to reach a safe place; whoever supervises us kills after five."""
 CELERY_GRACE = 1.5
 
-# kombu puts unread rings back when it loses Redis, over a connection that it has closed, and dies of that. The
-# reconciler rings again, so nothing needs to be put back.
-kombu_redis.QoS.restore_at_shutdown = False
+
+class Rings(kombu_redis.QoS):
+    """Which rings this worker has taken. A ring may be lost at any time: the job table is the truth."""
+
+    restore_at_shutdown = False
+    """kombu would put unread rings back over a connection that it has closed, and die of that."""
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Note a ring in Redis, or where that is out of memory only here; kombu would die of that, too."""
+        try:
+            super().append(message, delivery_tag)
+        except OutOfMemoryError:
+            virtual.QoS.append(self, message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        """Forget a ring; what Redis cannot forget now it rings again in an hour, and nobody finds anything to do."""
+        try:
+            super().ack(delivery_tag)
+        except OutOfMemoryError:
+            virtual.QoS.ack(self, delivery_tag)
+
+
+kombu_redis.Channel.QoS = Rings
 
 
 @worker_ready.connect

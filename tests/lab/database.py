@@ -136,7 +136,7 @@ def close_pool() -> None:
 
 def fresh(state: Path, template: Database | None = None) -> Database:
     """A database for an installation in the folder `state`: empty, or a copy of `template`."""
-    state.mkdir(parents=True, exist_ok=True)
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
     if postgresql():
         return Database(name=server().create(template.name if template else "template0"), on=server())
     file = state / "kvmweb.sqlite3"

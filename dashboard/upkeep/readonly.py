@@ -1,0 +1,80 @@
+"""Read-only while something is full: changes are refused with a sentence before they begin, pages go on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.views.defaults import server_error
+
+from dashboard.accounts.access import can
+from dashboard.inventory import fullness
+from dashboard.inventory.fullness import Trouble
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+OPEN = ("/accounts/", "/security/seen/")
+"""Whoever comes or goes is let try: what is full then says so itself."""
+RETRY_SECONDS = 30
+
+
+class ReadOnly:
+    """Middleware: while something is full, nothing is changed."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method not in SAFE and not request.path.startswith(OPEN) and (troubles := fullness.full()):
+            return refusal(request, troubles)
+        return self.get_response(request)
+
+
+def sentences(troubles: Sequence[Trouble]) -> list[str]:
+    """What is full and what to do, in the reader's language."""
+    return [_(trouble.text) % trouble.values for trouble in troubles]
+
+
+def refusal(request: HttpRequest, troubles: Sequence[Trouble]) -> HttpResponse:
+    """Say that nothing was changed, why, and what to do."""
+    lines = sentences(troubles) or [_("There is no room to write it down.")]
+    if request.path.startswith("/api/") or "application/json" in request.headers.get("Accept", ""):
+        said = " ".join([_("kvmweb is read-only for now, and nothing was changed."), *lines])
+        problem = {"type": "about:blank", "title": "Service Unavailable", "status": 503, "code": "read_only"}
+        response: HttpResponse = JsonResponse(
+            {**problem, "detail": said, "error": said}, status=503, content_type="application/problem+json"
+        )
+    else:
+        response = render(request, "503.html", {"full": lines}, status=503)
+    response["Retry-After"] = str(RETRY_SECONDS)
+    return response
+
+
+def failed(request: HttpRequest, *args: Any) -> HttpResponse:
+    """Django's handler of what went wrong in a request: full is an answer, everything else a fault of ours."""
+    for error in _causes(sys.exc_info()[1]):
+        if fullness.met(error):
+            return refusal(request, fullness.full())
+    return server_error(request)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and those that led to it."""
+    for _number in range(8):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def banner(request: HttpRequest) -> dict[str, Any]:
+    """Context of every page: `full`, what keeps kvmweb read-only, and `nearly_full` for those who can do something."""
+    user = getattr(request, "user", None)
+    looks_after = user is not None and user.is_authenticated and can(user, "people.manage")
+    return {
+        "full": sentences(fullness.full()),
+        "nearly_full": sentences(fullness.low()) if looks_after else [],
+    }
