@@ -21,6 +21,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from dashboard.inventory import fullness
 from dashboard.virt import nodes
 from dashboard.virt.connection import open_connection
 from dashboard.virt.errors import VirtError
@@ -186,6 +187,13 @@ def database() -> Findings:
         yield Finding("ok", f"The database ({connection.vendor}) answers and is up to date")
 
 
+def room() -> Findings:
+    """What makes kvmweb read-only, or will soon, beside the state folder's disk."""
+    for trouble in fullness.look():
+        if trouble.what != "disk":
+            yield Finding("broken" if trouble.full else "note", trouble.text % trouble.values)
+
+
 def files() -> Findings:
     """Browser libraries, collected files and translations."""
     if not (settings.BASE_DIR / "static" / "vendor" / "bootstrap").is_dir():
@@ -325,6 +333,7 @@ CHECKS: tuple[Callable[[], Findings], ...] = (
     database,
     files,
     redis_server,
+    room,
     stack,
     libvirt,
 )
