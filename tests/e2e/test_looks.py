@@ -26,6 +26,8 @@ NO_PAGES = {
     # What scripts ask for, parts of pages, and addresses that only take a POST.
     "jsi18n", "setup", "person-end-sessions", "operate", "recent", "cancel", "retry", "approve-key", "remove", "ticket",
     "tags", "check", "choices", "menu", "dialog", "history", "many", "many_question", "many_operate", "overview",
+    "end-session", "end-other-sessions", "seen", "token-revoke", "set-password", "person-end-session", "person-revoke-token",
+    "person-reset-factor", "person-password-link", "people-role-second-factor",
     "words", "taste", "find", "search", "search_edit", "search_delete", "shots", "shot",
 }  # fmt: skip
 STRANGERS = ("/accounts/login/", "/accounts/password/reset/", "/accounts/signup/", "/accounts/inactive/")
@@ -79,6 +81,8 @@ def _scene(tiny: LabGuest, off: LabGuest, host: LabHost, pool: str, job: str) ->
         "networks": "/networks/", "jobs": "/jobs/", "job": job, "people": "/people/", "person": "/people/1/",
         "person-add": "/people/new/", "audit": "/audit/", "preferences": "/preferences/",
         "off": f"/guests/{off.uuid}/console/", "nothing found": "/guests/?q=there-is-no-such-guest", "404": "/nowhere/",
+        "security": "/security/", "tokens": "/security/tokens/", "person-security": "/people/1/security/",
+        "app": "/accounts/2fa/totp/activate/", "passkey": "/accounts/2fa/webauthn/add/",
         "account_change_password": "/accounts/password/change/", "account_logout": "/accounts/logout/",
     }  # fmt: skip
     names = frozenset({tiny.name, off.name, host.name, "default", "ada", "kvmweb", "English", "network"})
