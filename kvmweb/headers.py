@@ -8,7 +8,9 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 
-def own_pages_only(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
+def own_pages_only(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
     """Middleware: Cross-Origin-Resource-Policy on every answer."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
