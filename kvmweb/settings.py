@@ -124,7 +124,7 @@ def database_of(url: str) -> dict[str, Any]:
         raise env.SettingError("KVMWEB_DATABASE_URL: only postgresql:// addresses are understood")
     query = dict(parse_qsl(parts.query))  # as libpq reads it: host=/folder/of/a/socket, sslmode=verify-full, …
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "kvmweb.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
@@ -139,7 +139,9 @@ def database_of(url: str) -> dict[str, Any]:
             "pool": {
                 "min_size": 1,
                 "max_size": max(2, env.integer("KVMWEB_DATABASE_CONNECTIONS")),
-                "timeout": 10,
+                "timeout": 5,
+                # It tries ever more slowly for this long; whoever asks next has it begin anew.
+                "reconnect_timeout": 4,
                 "max_idle": 60,
             },
             **query,
@@ -256,5 +258,6 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.text("KVMWEB_LOG_LEVEL")},
     # What people may not do or mistype is answered and audited; its traceback helps nobody.
-    "loggers": {"django.request": {"level": "ERROR"}},
+    # Who asked for a connection says once that there is none; the pool would say so each time that it tries.
+    "loggers": {"django.request": {"level": "ERROR"}, "psycopg.pool": {"level": "ERROR"}},
 }

@@ -6,12 +6,12 @@ from collections.abc import Collection
 from http.cookies import CookieError, SimpleCookie
 
 from django.conf import settings
-from django.db import connection
 
 from dashboard.accounts import tokens
 from dashboard.accounts.access import Scope, know, scope_of
 from dashboard.accounts.models import ApiToken, User
 from dashboard.accounts.sessions import holders
+from dashboard.inventory.database import tidy
 
 TOKEN = "token "  # noqa: S105
 """Begins the key of who came by an API token; a session's key has no space."""
@@ -22,14 +22,13 @@ def scopes(session_keys: Collection[str]) -> dict[str, Scope]:
 
     Four queries for up to 500 sessions; one more where roles of their own play a part; a few for each token.
     """
-    keys = {key for key in session_keys if not key.startswith(TOKEN)}
-    found = _of_tokens({key for key in session_keys if key.startswith(TOKEN)})
-    people = holders(keys)
-    know(list(people.values()))
-    found |= {key: scope_of(person) for key, person in people.items()}
-    if connection.vendor != "sqlite":
-        connection.close_if_unusable_or_obsolete()
-    return found
+    try:
+        found = _of_tokens({key for key in session_keys if key.startswith(TOKEN)})
+        people = holders({key for key in session_keys if not key.startswith(TOKEN)})
+        know(list(people.values()))
+        return found | {key: scope_of(person) for key, person in people.items()}
+    finally:
+        tidy()
 
 
 def key_of_token(user: User) -> str:

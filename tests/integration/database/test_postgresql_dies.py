@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from django.db import OperationalError, transaction
 from websockets.exceptions import ConnectionClosed
 
 from dashboard.jobs.models import Job
@@ -13,6 +14,7 @@ from tests.integration.database.conftest import Mortal
 from tests.integration.inventory.mirror import Mirror
 from tests.integration.jobs.conftest import Plant
 from tests.integration.jobs.operations import STEPS
+from tests.lab.database import Database
 from tests.lab.guests import LabGuest
 from tests.lab.hosts import LabHost
 
@@ -39,6 +41,21 @@ def test_a_job_ends_once_whose_database_dies_in_the_middle_of_a_step(plant: Plan
         assert plant.phases(one) == ["start", "end"]
     assert sorted(plant.calls()) == sorted(f"make {step}" for step in STEPS for _ in range(2))
     assert worker.poll() is None, plant.logs()
+
+
+def test_a_thread_that_met_a_dead_connection_once_gets_another(its_database: Database, mortal: Mortal) -> None:
+    assert Job.objects.count() == 0
+    mortal.server.kill()
+    mortal.start()
+    with pytest.raises(OperationalError):
+        Job.objects.count()
+    assert Job.objects.count() == 0
+    with pytest.raises(OperationalError), transaction.atomic():
+        Job.objects.count()
+        mortal.server.kill()
+        mortal.start()
+        Job.objects.count()  # not on another connection: what the transaction had done is lost
+    assert Job.objects.count() == 0
 
 
 def test_an_undo_is_finished_whose_database_dies(plant: Plant, mortal: Mortal) -> None:
