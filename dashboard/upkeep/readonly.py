@@ -40,7 +40,8 @@ def sentences(troubles: Sequence[Trouble]) -> list[str]:
 
 def refusal(request: HttpRequest, troubles: Sequence[Trouble]) -> HttpResponse:
     """Say that nothing was changed, why, and what to do."""
-    lines = sentences(troubles) or [_("There is no room to write it down.")]
+    lines = sentences(troubles) if _known(request) else []
+    lines = lines or [_("There is no room to write it down.")]
     if request.path.startswith("/api/") or "application/json" in request.headers.get("Accept", ""):
         said = " ".join([_("kvmweb is read-only for now, and nothing was changed."), *lines])
         problem = {"type": "about:blank", "title": "Service Unavailable", "status": 503, "code": "read_only"}
@@ -48,9 +49,15 @@ def refusal(request: HttpRequest, troubles: Sequence[Trouble]) -> HttpResponse:
             {**problem, "detail": said, "error": said}, status=503, content_type="application/problem+json"
         )
     else:
-        response = render(request, "503.html", {"full": lines}, status=503)
+        response = render(request, "503.html", {"read_only": True, "full": lines}, status=503)
     response["Retry-After"] = str(RETRY_SECONDS)
     return response
+
+
+def _known(request: HttpRequest) -> bool:
+    """Whether somebody is signed in: only they learn of the machine's paths."""
+    user = getattr(request, "user", None)
+    return user is not None and user.is_authenticated
 
 
 def failed(request: HttpRequest, *args: Any) -> HttpResponse:
@@ -71,10 +78,11 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def banner(request: HttpRequest) -> dict[str, Any]:
-    """Context of every page: `full`, what keeps kvmweb read-only, and `nearly_full` for those who can do something."""
-    user = getattr(request, "user", None)
-    looks_after = user is not None and user.is_authenticated and can(user, "people.manage")
+    """Context of every page: `read_only`; `full`, what causes it, for people; `nearly_full` for who can do something."""
+    user, known = getattr(request, "user", None), _known(request)
+    troubles = fullness.full()
     return {
-        "full": sentences(fullness.full()),
-        "nearly_full": sentences(fullness.low()) if looks_after else [],
+        "read_only": bool(troubles),
+        "full": sentences(troubles) if known else [],
+        "nearly_full": sentences(fullness.low()) if user is not None and known and can(user, "people.manage") else [],
     }

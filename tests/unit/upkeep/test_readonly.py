@@ -47,10 +47,19 @@ def signed_in(role: str) -> Client:
 
 def test_pages_load_and_say_what_is_full_and_what_to_do(say: Say) -> None:
     say(FULL)
-    for client in (signed_in(VIEWER), Client()):
-        page = client.get("/guests/", follow=True).content.decode()
-        assert "kvmweb is read-only for now." in page
-        assert "The disk of /srv is full (3 MiB left). Make room on it." in page
+    page = signed_in(VIEWER).get("/guests/").content.decode()
+    assert "kvmweb is read-only for now." in page
+    assert "The disk of /srv is full (3 MiB left). Make room on it." in page
+
+
+def test_a_stranger_is_told_that_it_is_read_only_but_nothing_about_the_machine(say: Say) -> None:
+    say(FULL)
+    page = Client().get("/guests/", follow=True).content.decode()
+    assert "kvmweb is read-only for now." in page
+    assert "/srv" not in page
+    said = Client().post("/setup/nothing/", HTTP_ACCEPT="application/json").content.decode()
+    assert "read-only" in said
+    assert "/srv" not in said
 
 
 def test_a_form_is_refused_with_the_reason_and_changes_nothing(say: Say) -> None:
