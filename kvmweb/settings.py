@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -136,6 +137,7 @@ def database_of(url: str) -> dict[str, Any]:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "connect_timeout": 5,
+            "application_name": f"kvmweb {os.getpid()}",
             "pool": {
                 "min_size": 1,
                 "max_size": max(2, env.integer("KVMWEB_DATABASE_CONNECTIONS")),

@@ -30,6 +30,12 @@ FILES = ("", "-wal", "-shm")
 PLACES = {"KVMWEB_STATE_DIR"}
 """Settings that are this machine's own."""
 
+TRIGGER_FUNCTIONS = (
+    "SELECT DISTINCT pg_trigger.tgfoid::regprocedure::text FROM pg_trigger "
+    "JOIN pg_class ON pg_class.oid = pg_trigger.tgrelid "
+    "WHERE NOT pg_trigger.tgisinternal AND pg_class.relname = ANY(%s)"
+)
+
 
 class Refused(Exception):
     """Why nothing was restored; the text says what to do."""
@@ -177,12 +183,16 @@ def _swap(fresh: Path, real: Path, aside: Path | None) -> None:
 
 
 def _drop_tables() -> None:
-    """Ours only: somebody may keep other things in the same database."""
+    """Ours only, and the functions of their triggers: somebody may keep other things in the same database."""
     labels = {config.label for config in apps.get_app_configs()} | {"django"}
     with connection.cursor() as cursor:
-        for table in connection.introspection.table_names(cursor):
-            if table.partition("_")[0] in labels:
-                cursor.execute(f"DROP TABLE IF EXISTS {connection.ops.quote_name(table)} CASCADE")
+        ours = [name for name in connection.introspection.table_names(cursor) if name.partition("_")[0] in labels]
+        cursor.execute(TRIGGER_FUNCTIONS, [ours])
+        functions = [row[0] for row in cursor.fetchall()]
+        for table in ours:
+            cursor.execute(f"DROP TABLE IF EXISTS {connection.ops.quote_name(table)} CASCADE")
+        for function in functions:
+            cursor.execute(f"DROP FUNCTION {function}")
 
 
 def _lines(there: Path) -> Iterator[tuple[str, rows.Row]]:

@@ -46,7 +46,7 @@ def _other_connections() -> str:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-            "AND backend_type = 'client backend'"
+            "AND backend_type = 'client backend' AND application_name <> current_setting('application_name')"
         )
         number = int(cursor.fetchone()[0])
     if number:

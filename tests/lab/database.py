@@ -75,6 +75,12 @@ class Database:
         """What processes need in their environment beside KVMWEB_STATE_DIR."""
         return {"KVMWEB_DATABASE_URL": self.url}
 
+    def _settings(self) -> dict[str, Any]:
+        """As kvmweb's own settings make them, whatever this run is on."""
+        from kvmweb.settings import database_of
+
+        return database_of(self.url) | ({} if self.on else {"NAME": str(self.file)})
+
     def forget(self) -> None:
         """Remove it; a file goes with its folder."""
         if self.on:
@@ -103,10 +109,7 @@ class Database:
 
         was, settings = connections["default"], connections.settings["default"]
         close_pool()
-        place: dict[str, Any] = {"NAME": str(self.file)}
-        if self.on:
-            place = _postgresql(self.on, self.name)
-        connections.settings["default"] = {**settings, **place}
+        connections.settings["default"] = {**settings, **self._settings()}
         connections["default"] = connections.create_connection("default")
         try:
             yield
@@ -115,13 +118,6 @@ class Database:
             close_pool()
             connections.settings["default"] = settings
             connections["default"] = was
-
-
-def _postgresql(on: PostgresServer, name: str) -> dict[str, Any]:
-    """Django's settings for a database of that server, as kvmweb's own settings make them."""
-    from kvmweb.settings import database_of
-
-    return database_of(on.url(name))
 
 
 def close_pool() -> None:
