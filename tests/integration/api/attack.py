@@ -26,26 +26,27 @@ def furnish() -> None:
     """Something of everything, so that answers are not all empty."""
     states = ("running", "shutoff", "paused")
     for number in range(2):
-        host = Host.objects.create(name=f"h{number}", transport="test", status="live", kvm=True, memory_kib=1 << 23)
+        host = Host.objects.create(name=f"h{number}", transport="test", status="live", kvm=True, memory_kib=1 << 40)
         pool = Pool.objects.create(host=host, uuid=uuid.uuid4(), name="default", state="running", capacity=1 << 40)
         Volume.objects.create(pool=pool, name="disk.qcow2", kind="file", format="qcow2", capacity=1 << 30)
         Network.objects.create(host=host, uuid=uuid.uuid4(), name="default", active=True, subnets=["192.0.2.0/24"])
-        for state in states:
-            guest = Guest.objects.create(
-                host=host, uuid=uuid.uuid4(), name=f"g{number}-{state}", state=state, vcpus=2, memory_kib=1 << 20
-            )
-            Job.objects.create(
-                operation="guest.start", host=host, host_name=host.name, object_kind="guest",
-                object_key=str(guest.uuid), object_name=guest.name, state="failed", error="x", error_code="failed",
+        for number_here in range(90):  # nobody ends their jobs, so each takes one wish
+            state = states[number_here % 3]
+            Guest.objects.create(
+                host=host, uuid=uuid.uuid4(), name=f"g{number}-{number_here}", state=state, vcpus=2, memory_kib=1 << 20,
+                saved=state == "shutoff" and number_here % 2 == 0,
             )  # fmt: skip
+        Job.objects.create(
+            operation="host.check", host=host, object_kind="host", object_key=str(host.pk), state="failed"
+        )
 
 
 def places() -> str:
     """What is there, for the hooks."""
-    found: dict[str, list[Any]] = {"hosts": [(host.pk, host.pk) for host in Host.objects.all()]}
+    found: dict[str, list[Any]] = {"hosts": [(host.pk, host.pk, host.name) for host in Host.objects.all()]}
     for name, model in (("guests", Guest), ("pools", Pool), ("networks", Network)):
-        found[name] = [(str(key), host) for key, host in model.objects.values_list("uuid", "host_id")]
-    found["jobs"] = [(str(key), 0) for key in Job.objects.values_list("pk", flat=True)]
+        found[name] = [(str(key), *rest) for key, *rest in model.objects.values_list("uuid", "host_id", "name")]
+    found["jobs"] = [(str(key), 0, "") for key in Job.objects.values_list("pk", flat=True)]
     return json.dumps(found)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import schemathesis
 
-PLACES: dict[str, list[tuple[str, int]]] = json.loads(os.environ["ATTACK_PLACES"])
-"""First word of a path → what is there: (key, host)."""
+PLACES: dict[str, list[tuple[str, int, str]]] = json.loads(os.environ["ATTACK_PLACES"])
+"""First word of a path → what is there: (key, host, name)."""
 
 _numbers = itertools.count(1)
 
@@ -46,10 +46,12 @@ def _exist(case: Any, number: int) -> None:
     known = PLACES.get(case.path.removeprefix("/api/v1/").partition("/")[0])
     name = next((name for name in ("key", "uuid", "pk") if name in (case.path_parameters or {})), "")
     if known and name and number % 5:
-        key, host = known[number % len(known)]
+        key, host, called = known[number % len(known)]
         case.path_parameters[name] = key
         if case.query and "host" in case.query:
             case.query["host"] = host
+        if case.path.endswith("{key}/operations/delete") and isinstance(case.body, dict):
+            case.body["name"] = called  # typed again, so that nobody deletes another
 
 
 def _mean(path: str, body: dict[str, Any], number: int) -> None:
