@@ -69,7 +69,9 @@ def test_every_route_of_the_api_is_a_read_an_operation_or_about_ones_jobs() -> N
     """A new route is added here on purpose, by somebody who thought about who may use it."""
     operations = {name.replace(".", "_") for name in OPERATIONS}
     operations |= {f"{name.replace('.', '_')}_many" for name, declared in OPERATIONS.items() if declared.many}
-    assert {route.view_func.__name__ for _method, _path, route in ALL} == set(READS) | OWN | {STREAM} | OWN_JOBS | operations
+    assert {route.view_func.__name__ for _method, _path, route in ALL} == set(READS) | OWN | {
+        STREAM
+    } | OWN_JOBS | operations
     for method, path, route in ALL:
         changes = route.view_func.__name__ in operations | {"cancel_job", "retry_job"}
         assert (method == "POST") == changes, f"{method} {path}"
