@@ -28,6 +28,10 @@ test: setup-test ## Linters and every test, from a bare machine
 chaos: setup-test ## Power cuts at random moments: SEEDS=200 of them (from FIRST=1 on), or SEED=17 once more
 	@CHAOS_SEEDS="$(SEEDS)" CHAOS_FIRST="$(FIRST)" CHAOS_SEED="$(SEED)" deploy/test chaos
 
+.PHONY: attack
+attack: setup-test ## The API against what its description allows and forbids: EXAMPLES=100 for each route, or SEED=17 once more
+	@ATTACK_EXAMPLES="$(EXAMPLES)" ATTACK_SEED="$(SEED)" deploy/test attack
+
 .PHONY: test-postgres
 test-postgres: setup-test ## Every test once more, on a private PostgreSQL
 	@deploy/test postgres

@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from ninja import Router, Status
 from ninja.params.functions import Body, Header
+from pydantic import ValidationError
 
 from dashboard.accounts.adapter import client_ip
 from dashboard.accounts.models import User
@@ -19,7 +20,7 @@ from dashboard.api.schemas import JobOut
 from dashboard.inventory.models import Guest, Host, Network, Pool
 from dashboard.jobs import queries, service
 from dashboard.jobs.models import Job
-from dashboard.jobs.operation import OPERATIONS, NoParams, Operation
+from dashboard.jobs.operation import OPERATIONS, NoParams, Operation, Params
 from dashboard.jobs.rows import job_row
 from dashboard.jobs.targets import Target, known_host, visible
 from dashboard.jobs.wording import english
@@ -121,7 +122,7 @@ def _view(declared: Operation) -> Callable[..., Any]:
         parts.append(parameter("host", Id | None, None))
     parts.append(parameter("idempotency_key", str | None, Header(None, alias="Idempotency-Key", max_length=128)))
     if declared.params is not NoParams:
-        needed = any(field.is_required() for field in declared.params.model_fields.values())
+        needed = asks_something(declared.params)
         parts.append(
             parameter("params", declared.params, Body(...))
             if needed
@@ -130,6 +131,15 @@ def _view(declared: Operation) -> Callable[..., Any]:
     view.__signature__ = inspect.Signature(parts)  # type: ignore[attr-defined]
     view.__name__ = declared.name.replace(".", "_")
     return view
+
+
+def asks_something(params: type[Params]) -> bool:
+    """Whether an operation cannot be asked for without telling it anything."""
+    try:
+        params()
+    except ValidationError:
+        return True
+    return False
 
 
 def accepted(response: HttpResponse, job: Job) -> Status[Any]:

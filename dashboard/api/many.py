@@ -13,7 +13,7 @@ from ninja.params.functions import Body, Header
 from pydantic import ConfigDict, Field, create_model
 
 from dashboard.accounts.adapter import client_ip
-from dashboard.api.changes import ANSWERS, accepted
+from dashboard.api.changes import ANSWERS, accepted, asks_something
 from dashboard.api.reads import Id, user_of
 from dashboard.guests import many
 from dashboard.guests.search import LONGEST
@@ -72,8 +72,7 @@ def _body(declared: Operation) -> Any:
     params = jobs.params_of(declared)
     if params is NoParams:
         return ManyWish
-    needed = any(field.is_required() for field in params.model_fields.values())
-    field: Any = (params, ...) if needed else (params | None, None)
+    field: Any = (params, ...) if asks_something(params) else (params | None, None)
     return create_model(f"Many{params.__name__}Wish", __base__=ManyWish, params=field)
 
 

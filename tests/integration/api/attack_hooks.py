@@ -35,8 +35,6 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     headers["X-Forwarded-For"] = f"198.18.{number // 250 % 250}.{number % 250}"
     if case.meta.generation.mode.is_positive:
         _exist(case, number)
-        if case.body is None and case.path.endswith("{key}/operations/retag"):
-            case.body = {}
         if isinstance(case.body, dict):
             _mean(case.path, case.body, number)
 
@@ -51,7 +49,7 @@ def _exist(case: Any, number: int) -> None:
         if case.query and "host" in case.query:
             case.query["host"] = host
         if case.path.endswith("{key}/operations/delete") and isinstance(case.body, dict):
-            case.body["name"] = called  # typed again, so that nobody deletes another
+            case.body |= {"name": called, "volumes": []}  # its name typed again; it has no disks
 
 
 def _mean(path: str, body: dict[str, Any], number: int) -> None:
@@ -61,9 +59,9 @@ def _mean(path: str, body: dict[str, Any], number: int) -> None:
     if path.endswith("/operations/create"):
         # Pools and networks by the names that there are; one name, one machine.
         body |= {"name": f"n{number}", "source": "none", "disk_gib": 0, "network": ""}
+    if path.endswith("/operations/rename"):
+        body["name"] = f"r{number}"
     if path.endswith("/operations/retag"):
-        of_one = body if "{key}" in path else body.setdefault("params", None) or {}
-        if not of_one.get("add"):
-            of_one["add"] = ["a"]  # something is to be done
-        if of_one is not body:
-            body["params"] = of_one
+        of_one = body if "{key}" in path else body["params"]
+        # Something is to be done, and nothing both ways.
+        of_one |= {"add": of_one.get("add") or ["a"], "remove": []}
