@@ -12,7 +12,7 @@ from typing import Any
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from dashboard.inventory import bus, metrics, publish, screens, store
+from dashboard.inventory import bus, clocks, metrics, publish, screens, store
 from dashboard.inventory.credentials import remove_files
 from dashboard.inventory.database import tidy
 from dashboard.inventory.enrol import enrol_this_machine
@@ -167,9 +167,11 @@ class Monitor:
 
     def _beat(self) -> None:
         try:
-            bus.client().set(bus.HEARTBEAT, str(round(time.time() * 1000)), ex=60)
+            bus.client().set(bus.HEARTBEAT, str(round(time.time() * 1000)), ex=bus.HEARTBEAT_KEPT)
         except bus.BusError as error:
             log.debug("No heartbeat without Redis: %s", error)
+        clocks.note("monitor")
+        clocks.note_database()
 
     def _tick(self) -> None:
         try:

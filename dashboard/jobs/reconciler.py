@@ -16,8 +16,9 @@ from django.db import close_old_connections
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from dashboard.inventory import clocks
 from dashboard.inventory.models import Host
-from dashboard.jobs import doorbell, family, lease, pruning, quotas
+from dashboard.jobs import doorbell, family, lease, patience, pruning, quotas
 from dashboard.jobs.lease import clock
 from dashboard.jobs.models import MANY, Job
 from dashboard.virt import pool
@@ -70,12 +71,13 @@ def serve(stop: threading.Event, ear: Ear) -> None:
         try:
             look(client, ear.free)
             ear.listen(client)
+            clocks.note("worker")
             if number % HOSTS_EVERY == 0:
                 forget_hosts()
                 quotas.correct()
                 pruning.prune()
-        except DatabaseFailure:
-            logger.exception("the job table cannot be read; trying again")
+        except DatabaseFailure as error:
+            patience.say("the job table cannot be read; trying again", error)
         except redis.RedisError as error:
             logger.warning("Redis is away, waiting jobs are rung for later: %s", error)
         finally:

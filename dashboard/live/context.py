@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +9,11 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
 
-from dashboard.inventory import bus, publish
+from dashboard.accounts.access import can
+from dashboard.inventory import bus, clocks, publish
+from dashboard.live import formats
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,38 @@ def mark() -> Mark:
 def page(request: HttpRequest) -> dict[str, Any]:
     """`live_since` and `monitor_stale` for templates."""
     noted: Mark | None = getattr(request, "live_mark", None)
-    return {"live_since": noted.since if noted else "", "monitor_stale": noted.stale if noted else False}
+    return {
+        "live_since": noted.since if noted else "",
+        "monitor_stale": noted.stale if noted else False,
+        "skewed_clocks": _skewed(request) if noted else [],
+    }
+
+
+def _skewed(request: HttpRequest) -> list[str]:
+    """What to tell of clocks that are off to who looks after hosts."""
+    if not can(request.user, "host.view"):
+        return []
+    return [_sentence(skew) for skew in clocks.skewed()]
+
+
+def _sentence(skew: clocks.Skew) -> str:
+    values = {"name": skew.name, "time": formats.duration_text(abs(skew.seconds))}
+    if skew.host:
+        ahead, behind = (
+            _("The clock of the host %(name)s is %(time)s ahead."),
+            _("The clock of the host %(name)s is %(time)s behind."),
+        )
+    else:
+        ahead, behind = (
+            _("The clock of kvmweb's %(name)s is %(time)s ahead."),
+            _("The clock of kvmweb's %(name)s is %(time)s behind."),
+        )
+    return (ahead if skew.seconds > 0 else behind) % values
 
 
 def monitor_stale() -> bool:
     """Whether the monitor has not shown for 15 s that it lives."""
     try:
-        beat = float(bus.client().get(bus.HEARTBEAT) or 0) / 1000
+        return bus.beat_age(int(bus.client().pttl(bus.HEARTBEAT))) > bus.HEARTBEAT_STALE
     except bus.BusError:
         return True
-    return time.time() - beat > bus.HEARTBEAT_STALE

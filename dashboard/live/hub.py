@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 import weakref
 from collections import Counter
 from collections.abc import Set
@@ -16,7 +15,7 @@ from typing import Any
 from django.db import DatabaseError
 
 from dashboard.accounts.access import Scope
-from dashboard.inventory import bus, metrics
+from dashboard.inventory import bus, clocks, metrics
 from dashboard.live import sessions, tags
 from dashboard.live.client import SIGNED_OUT, Client, Position
 from dashboard.live.stream import Entry, Stream, position_of
@@ -220,12 +219,13 @@ class Hub:
         while True:
             if self._clients or self._stale is None:
                 try:
-                    stale = time.time() - await self._stream.heartbeat() > bus.HEARTBEAT_STALE
+                    stale = await self._stream.beat_age() > bus.HEARTBEAT_STALE
                 except bus.BusError:
                     stale = True
                 if stale != (self._stale or False):
                     self._tell_all(_monitor(stale=stale))
                 self._stale = stale
+                await asyncio.get_running_loop().run_in_executor(self._thread, clocks.note, "web")
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _ask_database(self, session_keys: set[str]) -> dict[str, Scope]:

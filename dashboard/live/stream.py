@@ -71,9 +71,9 @@ class Stream:
             return None
         return found[1:]
 
-    async def heartbeat(self) -> float:
-        """When the monitor last showed that it lives, in seconds since 1970; 0 if it has not."""
-        return float(await self._redis.get(bus.HEARTBEAT) or 0) / 1000
+    async def beat_age(self) -> float:
+        """Seconds since the monitor last showed that it lives, by Redis' clock."""
+        return bus.beat_age(int(await self._redis.pttl(bus.HEARTBEAT)))
 
     async def close(self) -> None:
         """Give the connections back."""

@@ -11,6 +11,7 @@ import libvirt
 from dashboard.virt.errors import VirtError, translate, virt_errors
 from dashboard.virt.facts import PoolFacts, VolumeFacts
 from dashboard.virt.xml.domain import Disk, Domain
+from dashboard.virt.xml.parse import parse
 from dashboard.virt.xml.storage import Pool, Volume, new_dir_pool, new_volume
 from dashboard.virt.xml.text import valid_name
 
@@ -150,6 +151,14 @@ def volume_at(conn: Any, path: str) -> tuple[str, VolumeFacts] | None:
     """(pool's name, volume) for the path of a volume of an active pool, else None. libvirt: storageVolLookupByPath."""
     volume = _volume_at(conn, path)
     return None if volume is None else (volume.storagePoolLookupByVolume().name(), _volume_facts(volume))
+
+
+@virt_errors()
+def changed_at(conn: Any, path: str) -> float | None:
+    """When the volume's file was last changed, in seconds since 1970 by its host's clock; None where libvirt does not say."""
+    volume = _volume_at(conn, path)
+    told = parse(volume.XMLDesc(0)).findtext("target/timestamps/ctime") if volume is not None else None
+    return float(told) if told else None
 
 
 @virt_errors()

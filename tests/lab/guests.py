@@ -64,18 +64,19 @@ class LabGuest:
 def idle_image() -> Path:
     """The 4 MiB raw disk of the idle guest: counts seconds on screen and serial line, costs nothing."""
     return (
-        _cached("idle", ["build-idle.sh", "idle.S"], lambda folder: run(HERE / "build-idle.sh", folder / "idle.raw"))
+        cached("idle", ["build-idle.sh", "idle.S"], lambda folder: run(HERE / "build-idle.sh", folder / "idle.raw"))
         / "idle.raw"
     )
 
 
 def tiny_images() -> TinyImages:
     """The tiny Linux, built from the distribution's packages once (about 15 s, 30 MB download) and kept in tests/.cache."""
-    folder = _cached("tiny", ["build-tiny.sh"], lambda folder: run(HERE / "build-tiny.sh", folder, timeout=600))
+    folder = cached("tiny", ["build-tiny.sh"], lambda folder: run(HERE / "build-tiny.sh", folder, timeout=600))
     return TinyImages(folder / "tiny.qcow2", folder / "vmlinuz", folder / "initrd.img")
 
 
-def _cached(name: str, sources: list[str], build: object) -> Path:
+def cached(name: str, sources: list[str], build: object) -> Path:
+    """A folder in tests/.cache that `build(folder)` fills once for these versions of the sources."""
     digest = hashlib.sha256(b"".join((HERE / source).read_bytes() for source in sources)).hexdigest()[:12]
     folder = CACHE / f"{name}-{digest}"
     CACHE.mkdir(exist_ok=True)

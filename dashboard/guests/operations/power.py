@@ -20,6 +20,7 @@ from dashboard.guests.operations.common import (
     virsh_on_guest,
     virsh_word,
 )
+from dashboard.inventory import clocks
 from dashboard.inventory.models import Guest
 from dashboard.jobs.errors import Failed
 from dashboard.jobs.operation import Many, NoParams, Operation, Params, Step, Text, register
@@ -77,7 +78,7 @@ def _start(context: Context) -> None:
 
 def _ask_to_stop(context: Context) -> None:
     mode = context.params.mode
-    context.keep(asked_at=context.plan.get("asked_at") or time.time())
+    context.keep(asked_at=context.plan.get("asked_at") or clocks.database_time())
     power.shutdown(context.conn, context.uuid, mode="" if mode == "auto" else mode)
 
 
@@ -93,13 +94,16 @@ def is_off(context: Context) -> bool:
 
 def _wait_until_off(context: Context) -> None:
     """Wait for the guest; after the deadline the job fails and offers to force it off."""
-    end, seconds = float(context.plan["asked_at"]) + context.params.deadline, int(context.params.deadline)
+    # On the database's clock, since another worker may have asked; from here on this one's own will do.
+    seconds = int(context.params.deadline)
+    passed = max(0.0, clocks.database_time() - float(context.plan["asked_at"]))
+    end = time.monotonic() + max(0.0, seconds - passed)
 
     def looked() -> bool:
-        context.progress(1 - max(0.0, end - time.time()) / seconds)
+        context.progress(1 - max(0.0, end - time.monotonic()) / seconds)
         return is_off(context)
 
-    if not context.wait(max(0.0, end - time.time()), looked, POLL_SECONDS):
+    if not context.wait(max(0.0, end - time.monotonic()), looked, POLL_SECONDS):
         context.result(offer="guest.force_off")
         raise Failed(STILL_RUNNING, code="timeout")
 
