@@ -10,12 +10,12 @@ from uuid import UUID
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from ninja import Router, Status
-from ninja.params.functions import Body, Header
+from ninja.params.functions import Body, Header, Path
 from pydantic import ValidationError
 
 from dashboard.accounts.adapter import client_ip
 from dashboard.accounts.models import User
-from dashboard.api.reads import Id, ambiguous, user_of
+from dashboard.api.reads import Id, OnHost, ambiguous, user_of
 from dashboard.api.schemas import JobOut
 from dashboard.inventory.models import Guest, Host, Network, Pool
 from dashboard.jobs import queries, service
@@ -26,6 +26,12 @@ from dashboard.jobs.targets import Target, known_host, visible
 from dashboard.jobs.wording import english
 
 ANSWERS = {202: JobOut}
+IDEMPOTENCY_KEY: Any = Header(
+    None,
+    alias="Idempotency-Key",
+    max_length=128,
+    description="A text of one's own: what is sent again with it gives the same job again, not a second one",
+)
 PLACES: dict[str, tuple[str, Any]] = {
     "guest": ("/guests/{uuid:key}/operations/", UUID),
     "pool": ("/pools/{uuid:key}/operations/", UUID),
@@ -117,10 +123,11 @@ def _view(declared: Operation) -> Callable[..., Any]:
     parts = [inspect.Parameter("request", place, annotation=HttpRequest)]
     parts.append(inspect.Parameter("response", place, annotation=HttpResponse))
     if declared.target != "none":
-        parts.append(parameter("key", PLACES[declared.target][1]))
+        what = "The host's id" if declared.target == "host" else "UUID"
+        parts.append(parameter("key", PLACES[declared.target][1], Path(..., description=what)))
     if declared.target != "host":
-        parts.append(parameter("host", Id | None, None))
-    parts.append(parameter("idempotency_key", str | None, Header(None, alias="Idempotency-Key", max_length=128)))
+        parts.append(parameter("host", OnHost, None))
+    parts.append(parameter("idempotency_key", str | None, IDEMPOTENCY_KEY))
     if declared.params is not NoParams:
         needed = asks_something(declared.params)
         parts.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -29,12 +30,14 @@ def subjects() -> list[Row]:
 def _route(path: str, method: str, told: Mapping[str, Any], parts: Mapping[str, Any]) -> Row:
     body = told.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     members = list(_members(body, parts))
+    about, _dot, more = told.get("description", "").partition(". ")
+    named = method != "GET" or not about  # a change has a name; of a read its first sentence says more
     return {
         "path": path,
         "method": method,
         "id": told["operationId"],
-        "summary": told["summary"],
-        "description": told.get("description", ""),
+        "summary": told["summary"] if named else about.rstrip("."),
+        "description": told.get("description", "") if named else more,
         "parameters": [_parameter(one, parts) for one in told.get("parameters", [])],
         "members": members,
         "answers": [_answer(status, one, parts) for status, one in told["responses"].items() if status < "300"],
@@ -65,7 +68,7 @@ def _members(schema: Mapping[str, Any], parts: Mapping[str, Any], before: str = 
             "required": name in required,
             "type": type_of(one, parts),
             "default": _default(one),
-            "about": one.get("description", ""),
+            "about": one.get("description", "") or _titled(name, one),
         }
         if depth < DEEPEST:
             inner = resolved(one, parts)
@@ -102,25 +105,31 @@ def type_of(schema: Mapping[str, Any], parts: Mapping[str, Any]) -> str:
     return (schema.get("format") or kind) + (bounds if low is not None or high is not None else "")
 
 
+def _titled(name: str, schema: Mapping[str, Any]) -> str:
+    """The label that somebody gave a parameter; not the one that pydantic makes of its name."""
+    title = str(schema.get("title", ""))
+    return "" if title.lower() == name.replace("_", " ").lower() else title
+
+
 def _default(schema: Mapping[str, Any]) -> str:
     return "" if schema.get("default") in (None, "") else json.dumps(schema["default"])
 
 
 def _answer(status: str, told: Mapping[str, Any], parts: Mapping[str, Any]) -> Row:
-    content = next(iter(told.get("content", {}).items()), ("", {}))
-    schema = content[1].get("schema", {})
+    content: Mapping[str, Any] = told.get("content", {})
+    media = next(iter(content), "")
+    schema = content.get(media, {}).get("schema", {})
     members = list(_members(schema, parts, depth=DEEPEST))
     inner = resolved(resolved(schema, parts).get("properties", {}).get("items", {}), parts).get("items")
     if inner:
         members += list(_members(inner, parts, "items.0.", depth=DEEPEST))
-    return {"status": status, "media": content[0], "members": members}
+    return {"status": status, "media": media, "members": members}
 
 
 def _example(path: str, method: str, members: list[Row]) -> str:
     """A command line that asks it."""
-    address = (
-        path.replace("{", "$").replace("}", "").replace("$uuid", "$UUID").replace("$key", "$UUID").replace("$pk", "$ID")
-    )
+    of_host = path.startswith("/api/v1/hosts/")
+    address = re.sub(r"\{(\w+)\}", lambda name: "$ID" if of_host or name[1] == "pk" else "$UUID", path)
     line = 'curl -H "Authorization: Bearer $(cat ~/.config/kvmweb/token)"'
     if method != "GET":
         line += " -X POST"

@@ -9,11 +9,11 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Router, Schema
-from ninja.params.functions import Body, Header
+from ninja.params.functions import Body
 from pydantic import ConfigDict, Field, create_model
 
 from dashboard.accounts.adapter import client_ip
-from dashboard.api.changes import ANSWERS, accepted, asks_something
+from dashboard.api.changes import ANSWERS, IDEMPOTENCY_KEY, accepted, asks_something
 from dashboard.api.reads import Id, user_of
 from dashboard.guests import many
 from dashboard.guests.search import LONGEST
@@ -93,12 +93,11 @@ def _view(declared: Operation) -> Callable[..., Any]:
         return accepted(response, job)
 
     place, keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
-    key = Header(None, alias="Idempotency-Key", max_length=128)
     view.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             inspect.Parameter("request", place, annotation=HttpRequest),
             inspect.Parameter("response", place, annotation=HttpResponse),
-            inspect.Parameter("idempotency_key", keyword, annotation=str | None, default=key),
+            inspect.Parameter("idempotency_key", keyword, annotation=str | None, default=IDEMPOTENCY_KEY),
             inspect.Parameter("wish", keyword, annotation=_body(declared), default=Body(...)),
         ]
     )

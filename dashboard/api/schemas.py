@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from ninja import Schema
+from ninja import Schema as Plain
+from pydantic import ConfigDict
+
+
+class Schema(Plain):
+    """A shape whose members are described by the texts below them."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class HostOut(Schema):
@@ -17,11 +24,15 @@ class HostOut(Schema):
     address: str
     enabled: bool
     status: str
+    """new, connecting, live, down, untrusted or disabled; only live is a fresh picture."""
     status_text: str
+    """Why it is not live."""
     status_detail: str
+    """libvirt's own words for it."""
     last_seen: int | None
     connected_at: int | None
     generation: int
+    """Grows with every full comparison."""
     hostname: str
     libvirt_version: str
     hypervisor_version: str
@@ -30,6 +41,7 @@ class HostOut(Schema):
     memory_kib: int
     memory_free_kib: int
     kvm: bool | None
+    """Whether hardware virtualisation works there; null: not known."""
 
 
 class GuestOut(Schema):
@@ -38,26 +50,36 @@ class GuestOut(Schema):
     id: int
     uuid: UUID
     host: int
+    """Its host's id."""
     host_name: str
     host_status: str
     last_seen: int | None
     name: str
     title: str
     state: str
+    """running, paused, shutoff, stopping, crashed, suspended or unknown."""
     reason: str
     since: int | None
+    """When it was started."""
     vcpus: int
     memory_kib: int
     autostart: bool
     saved: bool
+    """Has a saved state: the next start restores it."""
     persistent: bool
+    """False: it is gone once it stops."""
     tags: list[str]
     addresses: list[str]
     virt: str
+    """kvm, or qemu for emulation."""
     agent: bool
+    """Whether the guest agent answers."""
     display: str
+    """vnc, spice or empty."""
     serial: bool
+    """Whether it has a serial line."""
     io_error: bool
+    """Whether a disk is in trouble."""
     os: str
 
 
@@ -93,6 +115,7 @@ class NetworkOut(Schema):
     persistent: bool
     autostart: bool
     forward: str
+    """nat, route, open, bridge, …; empty: isolated."""
     bridge: str
     subnets: list[str]
 
@@ -105,29 +128,41 @@ class JobOut(Schema):
     label: str
     object_kind: str
     object_key: str
+    """A virtual machine's, pool's or network's UUID; a host's id."""
     object_name: str
     host: int | None
     host_name: str
     state: str
+    """queued, running, undoing; at the end succeeded, failed, cancelled or needs_attention."""
     state_label: str
     active: bool
+    """Whether it goes on."""
     step: int
+    """Index of the step that runs or runs next."""
     steps: list[str]
     progress: float | None
+    """0 to 1; null: not known."""
     message: str
     error: str
+    """Why it failed and what to do, in your language."""
     error_code: str
+    """A stable word for why it failed."""
     error_detail: str
+    """libvirt's own words."""
     leftovers: list[str]
+    """What could not be undone."""
     offer: dict[str, str] | None
     """The operation that a failed job proposes instead: operation, label, confirm."""
     virsh: str
+    """The equivalent command lines."""
     result: dict[str, Any]
+    """What it found or made."""
     parent: UUID | None
     """The job for many objects that it belongs to."""
     children: dict[str, int] | None
     """Of a job for many: how many there are in each state."""
     cancellable: bool
+    """Whether a cancel now would be honoured."""
     cancel_requested: bool
     quiet: bool
     created_by: str
@@ -135,6 +170,7 @@ class JobOut(Schema):
     started_at: int | None
     finished_at: int | None
     url: str
+    """Its page."""
 
 
 class LineOut(Schema):
@@ -283,6 +319,7 @@ class Me(Schema):
     id: int
     username: str
     language: str
+    """Empty: the browser's."""
     groups: list[str]
     grants: list[GrantOut]
     permissions: list[str]
