@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import django
+import pytest
 
 from tests.lab import database
 
@@ -44,3 +45,10 @@ from tests.lab.audit import let_flush
 let_flush()
 
 pytest_plugins = ["tests.lab.fixtures"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Workers inherit our environment: with the name of the settings in it they would read them, and with them our places,
+    before this file has given each its own."""
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 from django.core.cache import cache
@@ -15,7 +16,7 @@ from pytest_django import Settings
 from dashboard.accounts import people
 from dashboard.accounts.models import User
 from dashboard.accounts.permissions import ADMINISTRATOR, VIEWER
-from dashboard.inventory import fullness
+from dashboard.inventory import bus, fullness
 from dashboard.inventory.fullness import Trouble
 
 pytestmark = pytest.mark.django_db
@@ -24,6 +25,17 @@ BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 FULL = Trouble("disk", True, fullness.DISK_FULL, {"path": "/srv", "left": 3, "percent": 0.1})
 LOW = Trouble("disk", False, fullness.DISK_LOW, {"path": "/srv", "left": 900, "percent": 2.5})
 Say = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> Iterator[None]:
+    """What was met in one test is believed in no other."""
+    met, known = dict(fullness._met), fullness._known
+    yield
+    fullness._met.update(met)
+    fullness._known = known
+    with suppress(bus.BusError):
+        bus.client().delete(fullness.TOLD)
 
 
 @pytest.fixture
