@@ -157,6 +157,16 @@ def test_a_name_on_several_hosts_must_be_told_apart(shell: Shell) -> None:
     assert "--host" in shell.run("guest", "show", "web-1", code=2)
 
 
+def test_a_machine_is_made_on_the_host_that_is_named(shell: Shell) -> None:
+    Host.objects.create(name="alpha", transport="test", status="live", memory_kib=1 << 23)
+    wish = ("--name", "web-2", "--source", "none", "--disk-gib", "0", "--memory-mib", "512", "--start-now", "no")
+    job = shell.json("create", "alpha", *wish)
+    assert (job["operation"], job["host_name"], job["state"]) == ("guest.create", "alpha", "queued")
+    params = Job.objects.get().params
+    assert (params["name"], params["memory_mib"], params["start_now"]) == ("web-2", 512, False)
+    assert "memory_mib:" in shell.run("create", "alpha", *wish[:6], "--name", "web-3", "--memory-mib", "much", code=2)
+
+
 def test_what_is_refused_and_what_is_not_there_end_with_their_own_codes(shell: Shell, tmp_path: Path) -> None:
     assert "no guest" in shell.run("start", "nothing", code=3)
     assert "no command" in shell.run("dance", "web-1", code=2)
