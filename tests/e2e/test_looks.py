@@ -28,7 +28,7 @@ NO_PAGES = {
     "tags", "check", "choices", "menu", "dialog", "history", "many", "many_question", "many_operate", "overview",
     "end-session", "end-other-sessions", "seen", "token-revoke", "set-password", "person-end-session", "person-revoke-token",
     "person-reset-factor", "person-password-link", "people-role-second-factor",
-    "words", "taste", "find", "search", "search_edit", "search_delete", "shots", "shot",
+    "metrics", "words", "taste", "find", "search", "search_edit", "search_delete", "shots", "shot",
 }  # fmt: skip
 STRANGERS = ("/accounts/login/", "/accounts/password/reset/", "/accounts/signup/", "/accounts/inactive/")
 
@@ -81,7 +81,7 @@ def _scene(tiny: LabGuest, off: LabGuest, host: LabHost, pool: str, job: str) ->
         "networks": "/networks/", "jobs": "/jobs/", "job": job, "people": "/people/", "person": "/people/1/",
         "person-add": "/people/new/", "audit": "/audit/", "preferences": "/preferences/",
         "off": f"/guests/{off.uuid}/console/", "nothing found": "/guests/?q=there-is-no-such-guest", "404": "/nowhere/",
-        "security": "/security/", "tokens": "/security/tokens/", "person-security": "/people/1/security/",
+        "api-docs": "/api/v1/docs", "security": "/security/", "tokens": "/security/tokens/", "person-security": "/people/1/security/",
         "app": "/accounts/2fa/totp/activate/", "passkey": "/accounts/2fa/webauthn/add/",
         "account_change_password": "/accounts/password/change/", "account_logout": "/accounts/logout/",
     }  # fmt: skip
