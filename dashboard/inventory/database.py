@@ -42,6 +42,6 @@ def persist(work: Callable[[], T], stopped: Callable[[], bool]) -> T:
 
 
 def tidy() -> None:
-    """Close this thread's connection if it is too old or broken. SQLite's is kept: opening it costs more than it holds."""
-    if connection.vendor != "sqlite":
+    """Give this thread's connection back, or close it if it broke. SQLite's is kept: opening it costs more than it holds."""
+    if connection.vendor != "sqlite" and not connection.in_atomic_block:
         connection.close_if_unusable_or_obsolete()

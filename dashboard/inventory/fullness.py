@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import sqlite3
 import threading
 import time
 from dataclasses import dataclass, field
@@ -77,10 +78,10 @@ def passes(error: BaseException) -> bool:
         return True
     if not isinstance(error, OperationalError):
         return False
+    if isinstance(error.__cause__, sqlite3.Error):
+        return "locked" in str(error) or "busy" in str(error)
     state = _sqlstate(error)
-    if connection.vendor == "postgresql":
-        return state is None or state[:2] in PASSING_STATES
-    return "locked" in str(error) or "busy" in str(error)
+    return state is None or state[:2] in PASSING_STATES
 
 
 def _sqlstate(error: BaseException) -> str | None:

@@ -6,8 +6,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Set
 from typing import Any
 
-from django.db import connection
-
+from dashboard.inventory.database import tidy
 from dashboard.inventory.models import Guest
 from dashboard.live.client import Position
 
@@ -95,10 +94,10 @@ def told_tags(message: dict[str, Any]) -> Words:
 def tagged_guests() -> list[tuple[int, str, Words]]:
     """(host, UUID, tags) of every guest that has tags; one query."""
     rows = Guest.objects.exclude(tags_text="").order_by().values_list("host_id", "uuid", "tags")
-    found = [(host, str(uuid), tuple(tags)) for host, uuid, tags in rows.iterator()]
-    if connection.vendor != "sqlite":
-        connection.close_if_unusable_or_obsolete()
-    return found
+    try:
+        return [(host, str(uuid), tuple(tags)) for host, uuid, tags in rows.iterator()]
+    finally:
+        tidy()
 
 
 def _keep(kept: OrderedDict[Any, Words], key: Any, value: Words) -> None:
