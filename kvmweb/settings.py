@@ -141,9 +141,9 @@ def database_of(url: str) -> dict[str, Any]:
             "pool": {
                 "min_size": 1,
                 "max_size": max(2, env.integer("KVMWEB_DATABASE_CONNECTIONS")),
-                "timeout": 5,
+                "timeout": 10,
                 # It tries ever more slowly for this long; whoever asks next has it begin anew.
-                "reconnect_timeout": 4,
+                "reconnect_timeout": 8,
                 "max_idle": 60,
             },
             **query,

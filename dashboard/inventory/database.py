@@ -37,6 +37,8 @@ def persist(work: Callable[[], T], stopped: Callable[[], bool]) -> T:
             told = True
             if connection.vendor != "sqlite":
                 connection.close()
+        finally:
+            tidy()  # two hundred hosts' threads share a handful of connections
         time.sleep(pause)
         pause = min(2.0, pause * 2)
 

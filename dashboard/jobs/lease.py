@@ -20,6 +20,7 @@ from django.db.models import Case, CharField, F, PositiveIntegerField, Q, Value,
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, Now
 
+from dashboard.inventory.database import tidy
 from dashboard.jobs import family, news, patience, quotas
 from dashboard.jobs.errors import Fenced
 from dashboard.jobs.models import PARENT, Job
@@ -104,6 +105,7 @@ class Hold:
             return patience.patiently(work, waited)
         finally:
             self.deadline = deadline
+            tidy()  # a call of libvirt may take minutes, and needs no connection to the database
 
     def rows(self) -> Any:
         """The job's row as long as it is ours."""
