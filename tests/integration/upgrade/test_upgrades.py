@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.management import call_command
 from django.test import Client
 
@@ -39,9 +40,9 @@ def empty(tmp_path: Path, django_db_blocker: Any) -> Iterator[None]:
 @pytest.mark.parametrize("state", released.states(), ids=lambda path: path.stem)
 def test_a_release_upgrades_without_losing_a_row_or_a_value(empty: None, state: Path) -> None:
     _, before = released.load(state)
-    apps = rows.migrate()
-    keys = {model._meta.label_lower: model._meta.pk.attname for model in rows.models_of(apps)}
-    after = {name: {row[keys[name]]: row for row in some} for name, some in released.rows_of(apps).items()}
+    shape = rows.migrate()
+    keys = {model._meta.label_lower: model._meta.pk.attname for model in rows.models_of(shape)}
+    after = {name: {row[keys[name]]: row for row in some} for name, some in released.rows_of(shape).items()}
     compared = 0
     for model, some in before.items():
         for row in some:
@@ -122,11 +123,11 @@ def test_new_rows_get_keys_of_their_own_after_an_upgrade(empty: None) -> None:
 
 def test_the_next_state_will_hold_something_of_every_table(empty: None, tmp_path: Path) -> None:
     released.load(released.states()[-1])
-    apps = rows.migrate()
-    seed.later(apps)
-    kept = released.rows_of(apps)
+    shape = rows.migrate()
+    seed.later(shape)
+    kept = released.rows_of(shape)
     # A sign-in's counters are of the moment: everything else is in it.
-    missing = {model._meta.label_lower for model in rows.models_of(apps)} - kept.keys()
+    missing = {model._meta.label_lower for model in rows.models_of(shape)} - kept.keys()
     assert missing == set()
 
 
@@ -139,3 +140,10 @@ def test_a_released_migration_never_changes(state: Path) -> None:
 def test_every_change_of_a_model_has_its_migration(empty: None) -> None:
     rows.migrate()
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+def test_every_app_with_tables_is_kept_in_backups_and_states() -> None:
+    ours = {
+        config.label for config in apps.get_app_configs() if any(model._meta.managed for model in config.get_models())
+    }
+    assert ours - {"contenttypes"} == set(rows.APPS)
