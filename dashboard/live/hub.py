@@ -117,7 +117,7 @@ class Hub:
                 while True:
                     changes, figures = await self._stream.read()
                     pause = 0.05
-                    if self._unlearnt and await self._learn():
+                    if (self._unlearnt or self._stream.gap) and await self._learn():
                         self._tell_all(self._resync())
                     for entry in changes:
                         message = _Message(entry)

@@ -32,6 +32,8 @@ class Stream:
     def __init__(self) -> None:
         self.last = ""
         """Id of the last change read."""
+        self.gap = False
+        """Whether something may have been lost before what was read last: the stream was emptied, or ran past us."""
         self._last_figures = ""
         # The reader waits for BLOCK_MS at most; a Redis that says nothing for much longer is as good as away.
         self._redis: Any = redis.asyncio.Redis.from_url(
@@ -54,6 +56,7 @@ class Stream:
         )
         found = dict(answer or ())
         changes, figures = _entries(found.get(bus.LIVE)), _entries(found.get(bus.METRICS))
+        self.gap = bool(changes) and not await self._redis.xrange(bus.LIVE, self.last, self.last)
         if changes:
             self.last = changes[-1][0]
         if figures:

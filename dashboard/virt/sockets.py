@@ -16,8 +16,8 @@ from dashboard.virt.uri import DEFAULT_PORTS, HostSpec, valid_address, valid_pat
 
 LOCAL_SOCKETS = ("libvirt-sock", "virtqemud-sock")
 PROBE_SECONDS = 3.0
-KEEPALIVE_SECONDS, KEEPALIVE_COUNT = 5, 3
-"""A dead link becomes an error after 15 to 20 s, whether the connection is idle or waits for an answer."""
+KEEPALIVE_SECONDS, KEEPALIVE_COUNT = 4, 3
+"""A dead link becomes an error after 12 to 16 s, whether the connection is idle or waits for an answer."""
 Address = tuple[int, int, int, str, Any]
 """An entry of socket.getaddrinfo."""
 

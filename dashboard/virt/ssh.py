@@ -51,7 +51,7 @@ def ssh_command(spec: HostSpec, options: dict[str, str], flags: list[str], comma
         "PermitLocalCommand": "no",
         "ProxyCommand": "none",
         "ServerAliveCountMax": "3",
-        "ServerAliveInterval": "5",
+        "ServerAliveInterval": "4",
         "StrictHostKeyChecking": "yes",
         "UpdateHostKeys": "no",
         "UserKnownHostsFile": _quoted(valid_path(spec.known_hosts)),

@@ -1,6 +1,7 @@
 // The page's one websocket: messages in order, once each, in batches per frame; reconnects by itself.
 
 import { $, setIcon, setText } from "./dom.js";
+import { exact } from "./format.js";
 import { _ } from "./i18n.js";
 import { getJSON } from "./net.js";
 
@@ -18,6 +19,7 @@ let last = "";
 let attempts = 0;
 let crowd = FEW + 1; // how many pages the server said are open; until it has, there may be many
 let kept = null;
+let vouched = Date.now(); // when the monitor was last known to live
 let queue = [];
 let scheduled = false;
 let overflow = false;
@@ -149,10 +151,16 @@ function heard(data) {
   silence = setTimeout(() => socket?.close(), SILENCE_MS);
   if (data.monitor === false) {
     show("stale");
-    banner(_("The monitor is not running: states and figures below may be old. “manage.py doctor” says why."));
+    const time = exact(vouched);
+    banner(
+      _("The monitor is not running: what stands below is from %(time)s or older. “manage.py doctor” says why.", {
+        time,
+      }),
+    );
   } else if (data.monitor === true || data.m || data.ping) {
     if (data.monitor === true) banner("");
     if ($("#live-indicator")?.dataset.status !== "stale" || data.monitor === true) show("live");
+    if (data.monitor === true || (data.m && data.m.k !== "job")) vouched = Date.now();
   }
 }
 

@@ -2,6 +2,7 @@
 
 import "./alive.js";
 import "./copy.js";
+import "./freshness.js";
 import "./keys.js";
 import "./nav.js";
 import "./operations.js";

@@ -22,7 +22,8 @@ export async function refresh(ids = null, url = location.href, { leave = () => [
   running = mine;
   const tellNews = keepNews();
   try {
-    const response = await fetch(url, { credentials: "same-origin", signal: mine.controller.signal });
+    const headers = { Accept: "text/html" }; // as a page: with its position in the live stream
+    const response = await fetch(url, { credentials: "same-origin", headers, signal: mine.controller.signal });
     // What its person may see no longer gives way to the page that says so: nothing of it may stay on the screen.
     if (suspicious && (response.status === 403 || response.status === 404)) location.reload();
     if (!response.ok) return false;

@@ -18,7 +18,6 @@ from tests.e2e.conftest import _keep_pictures
 from tests.e2e.stack import Stack
 from tests.lab import guests
 from tests.lab.guests import LabGuest
-from tests.lab.database import Database
 from tests.lab.hosts import LabError, LabHost, continue_process, stop_process, wait_for
 from tests.survival.faults import MARKS, SlowDisks, pids_of, process_of
 from tests.survival.invariants import FINAL, Truth, assert_holds
@@ -81,7 +80,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def place(stack: Stack, host: LabHost) -> Iterator[tuple[Truth, SlowDisks]]:
     """A pool of our own, and storage that can be slow."""
-    truth, slow = Truth(Database(file=stack.state / "kvmweb.sqlite3"), host, POOL), SlowDisks(host)
+    truth, slow = Truth(stack.database, host, POOL), SlowDisks(host)
     make_pool(truth)
     slow.begin()
     try:
@@ -113,7 +112,7 @@ def stage(
     sockets: dict[str, list[WebSocket]] = {}
     pages: dict[str, Page] = {}
     tabs = {kind: f"/guests/{watched.uuid}/{tab}/" for kind, (tab, _selector) in CONSOLES.items()}
-    for name, path in {"list": "/", **tabs}.items():
+    for name, path in {"list": "/guests/", **tabs}.items():
         page = person.context.new_page()
         sockets[name] = []
         page.on("websocket", lambda socket, name=name: sockets[name].append(socket))

@@ -9,8 +9,8 @@ import json
 import sqlite3
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,21 @@ class Truth:
             return row[0], row[1], row[2]
 
         return look
+
+    @contextmanager
+    def nobody_writes(self) -> Iterator[None]:
+        """Hold what whoever writes a job must have, while the block runs."""
+        if self.database.name:
+            with psycopg.connect(server().url(self.database.name)) as connection:
+                connection.execute("LOCK TABLE jobs_job IN EXCLUSIVE MODE")
+                yield
+                connection.rollback()
+            return
+        assert self.database.file is not None
+        with closing(sqlite3.connect(self.database.file, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+            connection.execute("ROLLBACK")
 
     # -- what the hosts say
 

@@ -16,7 +16,6 @@ from typing import Any
 import psutil
 
 from tests.e2e.stack import ROOT, Stack
-from tests.lab.database import Database
 from tests.lab.hosts import LabError, LabHost, wait_for
 from tests.survival.faults import MARKS, SlowDisks, process_of
 from tests.survival.invariants import FINAL, Truth
@@ -161,7 +160,7 @@ def world(host: LabHost, pool: str, **env: str) -> Iterator[World]:
     stack.env |= env
     try:
         stack.start()
-        truth = Truth(Database(file=stack.state / "kvmweb.sqlite3"), host, pool)
+        truth = Truth(stack.database, host, pool)
         wait_for(
             lambda: truth.rows(f"{LOCAL} AND status = 'live'"), seconds=30, saying=f"the host is live:\n{stack.said}"
         )
@@ -261,7 +260,7 @@ def clear(truth: Truth, prefix: str) -> None:
 
 def make_pool(truth: Truth) -> None:
     """The pool, and kvmweb knows it."""
-    truth.folder.mkdir()
+    truth.folder.mkdir(exist_ok=True)
     truth.host.virsh("pool-define-as", truth.pool, "dir", "--target", f"/var/lib/libvirt/{truth.pool}")
     truth.host.virsh("pool-autostart", truth.pool)
     truth.host.virsh("pool-start", truth.pool)

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
 
-STYLES = ("layers", "tokens", "base", "layout", "components", "forms", "drawer", "find")
+STYLES = ("layers", "tokens", "base", "layout", "components", "forms", "drawer", "find", "freshness")
 BOOTSTRAP = "vendor/bootstrap/bootstrap.min.css"
 PRELOADED = ("i18n", "dom", "format", "net", "live", "rows", "operations", "drawer", "dialog", "toast", "menu")
 VENDORED = {

@@ -109,6 +109,23 @@ def test_five_rings_for_one_job_do_each_thing_once(plant: Plant) -> None:
     assert plant.calls() == ["make one", "make two", "make three"]
 
 
+def test_one_message_brought_five_times_is_worked_on_once_and_none_waits_for_a_visibility_timeout(plant: Plant) -> None:
+    """The very same message, as a broker brings it again that thinks it was lost; to two workers at once."""
+    hold = plant.trap("hold-before-two")
+    job = plant.submit()
+    with plant.redis.client() as client:
+        (message,) = client.lrange("actions", 0, -1)
+        client.lpush("actions", *[message] * 4)
+        plant.worker()
+        plant.worker()
+        plant.until(lambda: plant.logs().count("received") == 5, 20, "all five came")
+        plant.until(lambda: plant.calls() == ["make one"], 10, "it runs")
+        assert client.hlen("unacked") == 0, "acknowledged when it came: no timeout can bring it again"
+        hold.unlink()
+        assert plant.ended(job).attempt == 1
+    assert plant.calls() == ["make one", "make two", "make three"]
+
+
 def test_a_running_job_is_cancelled_inside_a_step_and_undone(plant: Plant) -> None:
     plant.worker()
     job = plant.submit("test.patient")
