@@ -41,6 +41,8 @@ class Hub:
         self._seats: Counter[int] = Counter()
         self._stream = Stream()
         self._tags = Tags()
+        self._read: Position = (0, 0)
+        """Everything up to here was delivered."""
         self._unlearnt = False
         self._stale: bool | None = None
         self._recheck = asyncio.Event()
@@ -86,8 +88,10 @@ class Hub:
         if missed is None:
             client.replayed([self._resync()], (0, 0))
             return
-        read = position_of(self._stream.last)
-        shaped = [_Message(entry).since(self._tags, read) for entry in missed]
+        # What was said already but not read here yet follows in its turn, when the tags are known that it rests on.
+        shaped = [message for entry in missed if (message := _Message(entry)).position <= self._read]
+        for message in shaped:
+            message.again(self._tags)
         until = shaped[-1].position if shaped else position_of(since)
         told = [message.for_client(client) for message in shaped]
         client.replayed([text for text in told if text], until)
@@ -111,6 +115,7 @@ class Hub:
             try:
                 whole = await self._stream.begin()
                 await self._learn()
+                self._read = position_of(self._stream.last)
                 if not whole:
                     self._tell_all(self._resync())
                 self._begun.set()
@@ -144,6 +149,7 @@ class Hub:
 
     def _deliver(self, message: _Message) -> None:
         message.live(self._tags)
+        self._read = message.position
         if message.content.get("k") == "rights":
             self._recheck.set()
         for client in list(self._clients):
@@ -270,14 +276,13 @@ class _Message:
         known.learn(self.position, self.content)
         self._tags = known.of(host, uuid)
 
-    def since(self, known: Tags, read: Position) -> _Message:
-        """It is told again, or ahead of the hub's own reading, which has come to `read`."""
+    def again(self, known: Tags) -> None:
+        """It was read before, and is told again to a page that missed it."""
         host, uuid = self.content.get("host"), self.content.get("uuid")
-        self._before = known.before(self.position, read, self.content)
+        self._before = known.before(self.position, self.content)
         told = self.content.get("k") == "guest" and self.content.get("op") == "set"
         self._tags = tags.told_tags(self.content) if told else self._before or known.of(host, uuid)
         self._there = frozenset(known.there(host))
-        return self
 
     def for_client(self, client: Client) -> str:
         """What the page is told of it; "" if its person may not know of it."""

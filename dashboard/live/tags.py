@@ -42,13 +42,13 @@ class Tags:
         """All tags of all guests of a host, in lower case."""
         return self._there.get(host, Counter()).keys()
 
-    def before(self, position: Position, until: Position, message: dict[str, Any]) -> Words:
-        """The tags that a guest had before this message, which was read already if it is not after `until`."""
+    def before(self, position: Position, message: dict[str, Any]) -> Words:
+        """The tags that a guest had before this message, which was learnt from already."""
         host, uuid = message.get("host"), message.get("uuid")
         known = self._before.get(position)
         if known is not None:
             return known
-        return told_tags(message) if position <= until and message.get("op") == "set" else self.of(host, uuid)
+        return told_tags(message) if message.get("op") == "set" else self.of(host, uuid)
 
     def learn(self, position: Position, message: dict[str, Any]) -> None:
         """Take over what a message says of a guest or host."""

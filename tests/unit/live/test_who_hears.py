@@ -34,12 +34,16 @@ def job(uuid: str, host: int = 1, user: int = 99) -> dict[str, Any]:
 
 
 class House:
-    """A hub that reads nothing by itself."""
+    """A hub that reads nothing by itself, and the stream that it is told from."""
+
+    last = "0-1"
 
     def __init__(self, *rows: tuple[int, str, tuple[str, ...]]) -> None:
         self.hub = Hub.__new__(Hub)
         self.hub._clients, self.hub._tags, self.hub._recheck = set(), Tags(), asyncio.Event()
-        self.hub._stream = type("Stream", (), {"last": "0-1"})()
+        self.hub._stream = self  # type: ignore[assignment]
+        self.hub._read, self.hub._stale, self.hub._begun = (0, 0), False, asyncio.Event()
+        self.hub._begun.set()
         self.hub._tags.begin(rows)
         self.number = 0
         self.log: list[tuple[str, str]] = []
@@ -52,25 +56,38 @@ class House:
 
     def say(self, *messages: dict[str, Any]) -> None:
         for message in messages:
-            self.number += 1
-            entry = (f"{self.number}-0", json.dumps(message))
-            self.log.append(entry)
-            self.hub._deliver(hubs._Message(entry))
-            self.hub._stream.last = entry[0]
+            self.write(message)
+            self.read()
 
-    def replay(self, scope: Scope, since: int) -> list[str]:
-        """What a page hears that comes back after having heard so many."""
+    def write(self, *messages: dict[str, Any]) -> None:
+        """Messages that the hub has not read yet."""
+        for message in messages:
+            self.number += 1
+            self.log.append((f"{self.number}-0", json.dumps(message)))
+
+    def read(self) -> None:
+        """The hub reads what it has not read yet."""
+        for entry in self.log[self.hub._read[0] :]:
+            self.hub._deliver(hubs._Message(entry))
+
+    async def missed(self, since: str) -> list[tuple[str, str]]:
+        """What the stream tells a page that comes back."""
+        return self.log[int(since.partition("-")[0]) :]
+
+    async def replay(self, scope: Scope, since: int) -> list[str]:
+        """What a page hears that comes back after having heard so many, until the hub has read everything."""
         client = Client("again", scope)
-        read = (self.number, 0)
-        shaped = [hubs._Message(entry).since(self.hub._tags, read) for entry in self.log[since:]]
-        return heard_texts([message.for_client(client) for message in shaped])
+        await self.hub.join(client, f"{since}-0")
+        self.read()
+        self.hub.leave(client)
+        return heard(client)
 
 
 def heard_texts(texts: list[str]) -> list[str]:
     found = []
     for text in texts:
-        if text:
-            message = json.loads(text).get("m", {})
+        if text and "m" in json.loads(text):
+            message = json.loads(text)["m"]
             found.append(
                 f"{message.get('k', 'resync')} {message.get('uuid', message.get('host'))} {message.get('op', '')}".strip()
             )
@@ -188,8 +205,24 @@ async def test_a_page_that_comes_back_hears_the_same_as_one_that_stayed() -> Non
     house.say(guest("u2", op="gone"), guest("u4", "web", host=2), guest("u4", "web", "x", host=2))
     for scope in (WEB, ALPHA, ONE, ALL):
         stayed = heard(pages[scope.user_id])
-        assert house.replay(scope, 0) == stayed
-        assert stayed[len(stayed) - len(house.replay(scope, 4)) :] == house.replay(scope, 4)
+        assert await house.replay(scope, 0) == stayed
+        later = await house.replay(scope, 4)
+        assert stayed[len(stayed) - len(later) :] == later
+
+
+async def test_a_page_that_comes_back_before_the_hub_has_read_everything_hears_the_same() -> None:
+    """What the hub has not read yet rests on tags that it does not know yet: it follows in its turn, once."""
+    said = [guest("u1", "web"), guest("u1"), guest("u1", "Web"), job("u1"), guest("u1", op="gone"), guest("u2", "db")]
+    host = {"k": "host", "host": 1, "op": "set", "row": {"id": 1, "name": "alpha"}}
+    for read in range(len(said) + 1):
+        house = House()
+        stayed = house.open(WEB)
+        house.say(*said[:read])
+        house.write(*said[read:], guest("u3", "web"), host)
+        back = await house.replay(WEB, 0)
+        assert back == heard(stayed)
+        assert back[:3] == ["guest u1 set", "guest u1 gone", "guest u1 set"] and back[-1] == "host 1 set"
+        assert await house.replay(WEB, 3) == back[3:]
 
 
 async def test_a_scope_by_a_token_narrows_what_is_heard() -> None:
