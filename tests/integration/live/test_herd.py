@@ -9,7 +9,6 @@ import re
 import signal
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -20,25 +19,10 @@ from websockets.exceptions import WebSocketException
 
 from dashboard.inventory.publish import publish
 from tests.integration.inventory.mirror import ORIGIN, Mirror
+from tests.lab.crowd import CROWD, FEW, RULES, longest_wait, peak
 
 PAGES = 500
 PER_PERSON = 50
-RULES = (Path(__file__).resolve().parents[3] / "static" / "js" / "live.js").read_text(encoding="utf-8")
-
-
-def number(name: str) -> int:
-    """A constant of the page's script."""
-    found = re.search(rf"const {name} = ([\d_]+);", RULES)
-    assert found, name
-    return int(found[1].replace("_", ""))
-
-
-FEW, CROWD, MOST = number("FEW"), number("CROWD_WAIT_S"), number("MAX_WAIT_S")
-
-
-def longest_wait(tries: int, pages: int) -> float:
-    """The twin of live.js' function of this name, which is compared with it below."""
-    return min(MOST, CROWD * 2 ** (tries - 1) if pages > FEW else 2**tries)
 
 
 class Herd:
@@ -90,12 +74,6 @@ class Herd:
         return self.since
 
     since = ""
-
-
-def peak(moments: list[float]) -> int:
-    """The most of them within any second."""
-    ordered = sorted(moments)
-    return max(sum(1 for later in ordered[index:] if later < moment + 1) for index, moment in enumerate(ordered))
 
 
 async def scene(mirror: Mirror, herd: Herd) -> None:
