@@ -39,6 +39,7 @@ export async function refresh(ids = null, url = location.href, { leave = () => [
     tellNews(fresh.body.dataset.liveSince);
     return true;
   } finally {
+    tellNews(""); // nothing is kept any longer
     if (running === mine) running = null;
   }
 }

@@ -21,7 +21,7 @@ class GuestList {
     this.root = root;
     this.words = readWords(root.dataset.words);
     this.moved = new Set();
-    this.waiting = new Set();
+    this.waiting = new Map();
     this.pressed = 0;
     this.asking = 0;
     onMessage("guest", (message) => this.guest(message));
@@ -68,6 +68,7 @@ class GuestList {
   guest(message) {
     const [element] = rowsOf("guest", message.host, message.uuid).filter((one) => this.section.contains(one));
     if (message.op === "gone") {
+      this.waiting.delete(`guest/${message.host}/${message.uuid}`);
       if (element) this.remove(element);
       else if (this.many) this.note(`guest/${message.host}/${message.uuid}`);
       return;
@@ -102,7 +103,10 @@ class GuestList {
 
   /** A guest that is not on the page: into its place when the whole list is on this page, else it is only counted. */
   arrive(row) {
-    if (this.waiting.has(keyOf(row))) return;
+    if (this.waiting.has(keyOf(row))) {
+      this.waiting.set(keyOf(row), row); // what is told while it waits is what it shows when it comes
+      return;
+    }
     if (this.many || this.rows.length >= PAGE_SIZE) {
       this.note(keyOf(row));
       return;
@@ -111,12 +115,14 @@ class GuestList {
       renew();
       return;
     }
-    this.waiting.add(keyOf(row));
-    this.whenCalm(() => this.insert(row));
+    this.waiting.set(keyOf(row), row);
+    this.whenCalm(() => this.insert(keyOf(row)));
   }
 
-  insert(row) {
-    this.waiting.delete(keyOf(row));
+  insert(key) {
+    const row = this.waiting.get(key);
+    this.waiting.delete(key);
+    if (!row) return;
     if (rowsOf("guest", row.host, row.uuid).length) return;
     const element = made($("#guest-row", this.root), row, this.words);
     place($("[data-rows]", this.section), element, this.root.dataset.sort);
