@@ -92,7 +92,25 @@ declare(
     "KVMWEB_ENCRYPTION_KEYS",
     "",
     "secret",
-    "Comma-separated Fernet keys that encrypt host credentials and second factors, newest first. Empty: made on the first run, mode 0600, in the state folder.",
+    "Comma-separated Fernet keys that encrypt second factors, newest first. Empty: made on the first run, mode 0600, in the state folder.",
+)
+declare(
+    "KVMWEB_HOST_KEYS",
+    "",
+    "secret",
+    "Comma-separated X25519 keys that open hosts' credentials, newest first. Empty: made of KVMWEB_ENCRYPTION_KEYS.",
+)
+declare(
+    "KVMWEB_HOST_PUBLIC_KEY",
+    "",
+    "text",
+    "The public half of the newest of KVMWEB_HOST_KEYS, for a web process that may seal credentials and read none.",
+)
+declare(
+    "KVMWEB_HOST_FILES_DIR",
+    "",
+    "path",
+    "Folder of the key files that SSH and TLS need. Empty: `hosts` in the state folder.",
 )
 declare(
     "KVMWEB_IDLE_MINUTES",

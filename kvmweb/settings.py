@@ -24,6 +24,12 @@ ENCRYPTION_KEYS = (
     env.text("KVMWEB_ENCRYPTION_KEYS")
     or secrets.read_or_make(STATE_DIR / "secrets" / "encryption", lambda: Fernet.generate_key().decode())
 ).split(",")
+# Empty: made of the encryption keys. A process with the public key alone takes hosts' credentials in and reads none.
+HOST_KEYS = [key.strip() for key in env.text("KVMWEB_HOST_KEYS").split(",") if key.strip()]
+if not HOST_KEYS and (STATE_DIR / "secrets" / "hosts").exists():  # as a backup of a hardened installation brings them
+    HOST_KEYS = secrets.read_or_make(STATE_DIR / "secrets" / "hosts").split(",")
+HOST_PUBLIC_KEY = env.text("KVMWEB_HOST_PUBLIC_KEY")
+HOST_FILES_DIR = env.path("KVMWEB_HOST_FILES_DIR") if env.text("KVMWEB_HOST_FILES_DIR") else STATE_DIR / "hosts"
 
 LISTEN = env.text("KVMWEB_LISTEN")
 PUBLIC_URL = address.public_url()

@@ -154,7 +154,10 @@ def state_folder() -> Findings:
 def secrets() -> Findings:
     """Secrets are for their owner only."""
     files = sorted(
-        path for part in ("secrets", "hosts") for path in (settings.STATE_DIR / part).rglob("*") if path.is_file()
+        path
+        for part in (settings.STATE_DIR / "secrets", settings.HOST_FILES_DIR)
+        for path in part.rglob("*")
+        if path.is_file()
     )
     open_to_others = [path for path in files if stat.S_IMODE(path.stat().st_mode) & 0o077]
     for path in open_to_others:

@@ -11,7 +11,8 @@ from django.db import transaction
 from dashboard.accounts.audit import record
 from dashboard.accounts.grants import forget_host
 from dashboard.accounts.models import User
-from dashboard.inventory.credentials import FIELDS, load_secrets, remove_files, store_secrets
+from dashboard.inventory import credentials
+from dashboard.inventory.credentials import FIELDS, remove_files, store_secrets
 from dashboard.inventory.models import Host, Transport
 from dashboard.inventory.publish import publish
 from dashboard.inventory.refresh import ask
@@ -27,13 +28,8 @@ def new_private_key() -> str:
 
 def public_key(host: Host) -> str:
     """The public half of the host's key, as a line for authorized_keys; "" when it signs in by password."""
-    private = load_secrets(host).get("private_key", "")
-    if not private:
-        return ""
-    load = serialization.load_ssh_private_key if "OPENSSH" in private else serialization.load_pem_private_key
-    half = load(private.encode(), password=None).public_key()
-    line = half.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
-    return f"{line} kvmweb-{host.name}"
+    line = credentials.public_key(host)
+    return f"{line} kvmweb-{host.name}" if line else ""
 
 
 def add_host(*, actor: User, data: dict[str, Any], source_ip: str = "") -> Host:

@@ -1,41 +1,66 @@
-"""Hosts' credentials: encrypted in the database, files of mode 0600 in the state folder for as long as libvirt needs them."""
+"""Hosts' credentials: sealed in the database, files of mode 0600 in the state folder for as long as libvirt needs them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import secrets
 import shutil
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives import serialization
 from django.conf import settings
 
+from dashboard.inventory import sealing
 from dashboard.inventory.models import Host, Transport
 from dashboard.virt.errors import VirtError
 from dashboard.virt.uri import HostSpec
 from dashboard.virt.uri import Transport as SpecTransport
 
+log = logging.getLogger(__name__)
+
 FIELDS = ("private_key", "password", "ca", "client_cert", "client_key")
 
 
-def _fernet() -> MultiFernet:
-    return MultiFernet([Fernet(key.strip()) for key in settings.ENCRYPTION_KEYS])
+def _privates() -> list[str]:
+    """The keys that open credentials, newest first: those given, or (one process, one person) made of the other keys.
+
+    None in a process that is given the public half only: it takes credentials in and cannot read them again.
+    """
+    if settings.HOST_KEYS:
+        return list(settings.HOST_KEYS)
+    return [] if settings.HOST_PUBLIC_KEY else [sealing.derived(key.strip()) for key in settings.ENCRYPTION_KEYS]
+
+
+def _public() -> str:
+    return settings.HOST_PUBLIC_KEY or sealing.public_half(_privates()[0])
 
 
 def load_secrets(host: Host) -> dict[str, str]:
     """The host's secrets in clear, by field; {} if it has none. Never to be shown or logged.
 
-    Raises VirtError "auth" if they were encrypted with a key that is no longer in KVMWEB_ENCRYPTION_KEYS.
+    Raises VirtError "auth" if their key is not here (any more).
     """
     if not host.secrets:
         return {}
     try:
-        return cast("dict[str, str]", json.loads(_fernet().decrypt(host.secrets.encode())))
-    except InvalidToken as error:
+        if not host.secrets.startswith("{"):
+            return _loaded_as_before(host)
+        sealed: dict[str, str] = json.loads(host.secrets)["sealed"]
+        return {name: sealing.unseal(_privates(), text, name) for name, text in sealed.items()}
+    except (InvalidToken, sealing.Unreadable) as error:
         raise VirtError("auth", "The stored credentials cannot be decrypted: enter them again.") from error
+
+
+def _loaded_as_before(host: Host) -> dict[str, str]:
+    """Credentials as versions before 0.2 kept them: one text under a key that the web process has, too."""
+    fernet = MultiFernet([Fernet(key.strip()) for key in settings.ENCRYPTION_KEYS])
+    return cast("dict[str, str]", json.loads(fernet.decrypt(host.secrets.encode())))
 
 
 def store_secrets(host: Host, **fields: str) -> None:
@@ -43,24 +68,64 @@ def store_secrets(host: Host, **fields: str) -> None:
     unknown = set(fields) - set(FIELDS)
     if unknown:
         raise KeyError(f"no such secret: {', '.join(sorted(unknown))}")
-    merged = {name: value for name, value in (load_secrets(host) | fields).items() if value}
-    host.secrets = _fernet().encrypt(json.dumps(merged).encode()).decode() if merged else ""
+    if host.secrets and not host.secrets.startswith("{"):
+        fields = {**_loaded_as_before(host), **fields}
+        host.secrets = ""
+    kept: dict[str, Any] = json.loads(host.secrets) if host.secrets else {"sealed": {}, "public": ""}
+    kept["sealed"] |= {name: sealing.seal(_public(), text, name) for name, text in fields.items() if text}
+    for name in [name for name, text in fields.items() if not text]:
+        kept["sealed"].pop(name, None)
+    if "private_key" in fields:
+        kept["public"] = _public_line(fields["private_key"])
+    host.secrets = json.dumps(kept, separators=(",", ":")) if kept["sealed"] else ""
 
 
-def reencrypt(host: Host) -> None:
-    """Encrypt `host.secrets` with the newest key (not saved), so that older keys can be dropped."""
-    if host.secrets:
-        host.secrets = _fernet().rotate(host.secrets.encode()).decode()
+def public_key(host: Host) -> str:
+    """The public half of the host's SSH key, without a comment; "" if it has none."""
+    if host.secrets.startswith("{"):
+        return str(json.loads(host.secrets)["public"])
+    return _public_line(load_secrets(host).get("private_key", ""))
+
+
+def _public_line(private: str) -> str:
+    if not private:
+        return ""
+    load = serialization.load_ssh_private_key if "OPENSSH" in private else serialization.load_pem_private_key
+    try:
+        half = load(private.encode(), password=None).public_key()
+        return half.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return ""  # ssh will say what is wrong with it
+
+
+def reencrypt(host: Host) -> bool:
+    """Seal `host.secrets` (not saved) with the newest key, so that older keys can be dropped; whether there is any."""
+    if not host.secrets:
+        return False
+    secret = load_secrets(host)
+    host.secrets = ""
+    store_secrets(host, **secret)
+    return True
+
+
+def renew_older() -> None:
+    """Seal what versions before 0.2 kept otherwise. For a process that has the keys, when it starts."""
+    for host in Host.objects.exclude(secrets="").exclude(secrets__startswith="{"):
+        try:
+            if reencrypt(host):
+                Host.objects.filter(pk=host.pk).update(secrets=host.secrets)
+        except VirtError as error:
+            log.warning("Host %s: %s", host, error)
 
 
 def folder_of(host: Host) -> Path:
     """Where this host's files are."""
-    return Path(settings.STATE_DIR) / "hosts" / str(host.pk)
+    return Path(settings.HOST_FILES_DIR) / str(host.pk)
 
 
 def remove_files(host_id: int) -> None:
     """Remove the files of a host that is no longer enrolled."""
-    shutil.rmtree(Path(settings.STATE_DIR) / "hosts" / str(host_id), ignore_errors=True)
+    shutil.rmtree(Path(settings.HOST_FILES_DIR) / str(host_id), ignore_errors=True)
 
 
 def spec_for(host: Host, *, folder: Path | None = None) -> HostSpec:

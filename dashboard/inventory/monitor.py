@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from dashboard.inventory import bus, clocks, metrics, publish, screens, store
-from dashboard.inventory.credentials import remove_files
+from dashboard.inventory.credentials import remove_files, renew_older
 from dashboard.inventory.database import tidy
 from dashboard.inventory.enrol import enrol_this_machine
 from dashboard.inventory.models import Host
@@ -112,6 +113,8 @@ class Monitor:
             log.debug("Redis is away already: %s", error)
 
     def _enrol(self) -> None:
+        with suppress(DatabaseError):  # what is kept as before can be read as well, and is renewed at the next start
+            renew_older()
         while not self.stopping.is_set() and not enrol_this_machine():
             tidy()
             self.stopping.wait(LOOK_SECONDS)

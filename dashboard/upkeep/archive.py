@@ -20,7 +20,7 @@ from dashboard.upkeep.sealed import Opener, Sealer, WrongPassphrase, is_sealed
 FORMAT = 1
 MANIFEST = "manifest.json"
 ROWS = "database.jsonl"
-SECRETS = ("secrets/django", "secrets/encryption")
+SECRETS = ("secrets/django", "secrets/encryption", "secrets/hosts")
 MEMBERS = (ROWS, *SECRETS)
 LARGEST_MANIFEST = 1 << 20
 

@@ -93,6 +93,8 @@ def _collect(folder: Path) -> archive.Manifest:
     (folder / "secrets").mkdir(mode=0o700)
     (folder / archive.SECRETS[0]).write_text(settings.SECRET_KEY, encoding="utf-8")
     (folder / archive.SECRETS[1]).write_text(",".join(settings.ENCRYPTION_KEYS), encoding="utf-8")
+    if settings.HOST_KEYS:
+        (folder / archive.SECRETS[2]).write_text(",".join(settings.HOST_KEYS), encoding="utf-8")
     counts: Counter[str] = Counter()
     with snapshot() as alias, (folder / archive.ROWS).open("w", encoding="utf-8") as file:
         for name, row in rows.read(apps, using=alias, without=MOMENTARY):

@@ -25,6 +25,7 @@ from kvmweb import env
 SECRET_SETTINGS = {
     "secrets/django": "KVMWEB_SECRET_KEY",
     "secrets/encryption": "KVMWEB_ENCRYPTION_KEYS",
+    "secrets/hosts": "KVMWEB_HOST_KEYS",
 }
 FILES = ("", "-wal", "-shm")
 PLACES = {"KVMWEB_STATE_DIR"}
@@ -103,6 +104,8 @@ def _fits(name: str, kept: str) -> bool:
     """Whether the key that is given here opens what the backup's key has sealed."""
     if name == "secrets/encryption":
         return {key.strip() for key in kept.split(",")} <= {key.strip() for key in settings.ENCRYPTION_KEYS}
+    if name == "secrets/hosts":
+        return {key.strip() for key in kept.split(",")} <= set(settings.HOST_KEYS)
     return True  # another signing key only ends sessions, and there are none
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 
-from dashboard.inventory import credentials
+from dashboard.hosts.enrol import new_private_key, public_key
+from dashboard.inventory import credentials, sealing
 from dashboard.inventory.models import Host
 from dashboard.virt.errors import VirtError
 
 
 @pytest.fixture(autouse=True)
 def state(settings: Any, tmp_path: Path) -> Path:
-    settings.STATE_DIR = tmp_path
+    settings.HOST_FILES_DIR = tmp_path
     return tmp_path
 
 
@@ -48,6 +50,59 @@ def test_keys_rotate_and_a_lost_key_is_said_plainly(settings: Any) -> None:
     with pytest.raises(VirtError) as told:
         credentials.load_secrets(host)
     assert told.value.code == "auth"
+
+
+def test_a_process_with_the_public_key_takes_credentials_in_and_reads_none(settings: Any) -> None:
+    """As the web process of a hardened installation: it changes one of them and keeps the others, unread."""
+    private = sealing.make_key()
+    settings.HOST_KEYS, settings.HOST_PUBLIC_KEY = [], sealing.public_half(private)
+    host = ssh()
+    assert not {"secret", "KEY"} & set(host.secrets.split('"'))
+    credentials.store_secrets(host, password="another")
+    with pytest.raises(VirtError):
+        credentials.load_secrets(host)
+    settings.HOST_KEYS, settings.HOST_PUBLIC_KEY = [sealing.make_key(), private], ""
+    assert credentials.load_secrets(host) == {"private_key": "KEY\r\nLINE\r\n", "password": "another"}
+
+
+def test_the_public_half_of_an_ssh_key_is_known_without_the_private_one(settings: Any) -> None:
+    settings.HOST_KEYS, settings.HOST_PUBLIC_KEY = [], sealing.public_half(sealing.make_key())
+    host = Host(name="h", transport="ssh")
+    credentials.store_secrets(host, private_key=new_private_key())
+    assert public_key(host).startswith("ssh-ed25519 AAAA")
+    assert public_key(host).endswith(" kvmweb-h")
+    credentials.store_secrets(host, private_key="")
+    assert public_key(host) == ""
+
+
+def test_a_sealed_text_of_one_field_is_not_taken_for_another(settings: Any) -> None:
+    host = ssh()
+    kept = json.loads(host.secrets)
+    kept["sealed"]["private_key"], kept["sealed"]["password"] = (
+        kept["sealed"]["password"],
+        kept["sealed"]["private_key"],
+    )
+    host.secrets = json.dumps(kept)
+    with pytest.raises(VirtError):
+        credentials.load_secrets(host)
+    for spoilt in ("", "AAAA", "!" * 80, kept["sealed"]["password"][:-8] + "AAAAAAAA"):
+        with pytest.raises(sealing.Unreadable):
+            sealing.unseal([sealing.make_key()], spoilt, "password")
+
+
+@pytest.mark.django_db
+def test_what_earlier_versions_kept_is_read_changed_and_renewed(settings: Any) -> None:
+    fernet = Fernet(settings.ENCRYPTION_KEYS[0])
+    older = fernet.encrypt(json.dumps({"password": "old", "private_key": "K"}).encode()).decode()
+    host = Host.objects.create(name="older", transport="tcp", address="192.0.2.1", secrets=older)
+    assert credentials.load_secrets(host) == {"password": "old", "private_key": "K"}
+    credentials.renew_older()
+    host.refresh_from_db()
+    assert host.secrets.startswith("{")
+    assert credentials.load_secrets(host) == {"password": "old", "private_key": "K"}
+    host.secrets = older
+    credentials.store_secrets(host, password="new")
+    assert credentials.load_secrets(host) == {"password": "new", "private_key": "K"}
 
 
 def test_files_are_private_and_complete(state: Path) -> None:
