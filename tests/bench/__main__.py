@@ -20,9 +20,14 @@ PARTS = {
     "memory": "memory of each idle process",
     "pixel": "an outside change until it is painted in a browser",
     "click": "a click until the guest runs, beside virsh",
+    "bulk": "fifty guests started at once, beside a shell loop of virsh",
     "console": "the screen's way through our gateway, beside websockify",
     "list": "the list page with 100, 1,000 and 10,000 guests",
     "monitor": "a full comparison of 10,000 guests, beside a bare reading",
+    "dark": "pages while one of twenty hosts is dark",
+    "fleet": "one monitor, 200 hosts, 10,000 guests: CPU, memory, lag of events",
+    "crowd": "500 live browsers, and how they come back",
+    "peer": "WebVirtCloud beside kvmweb, on one libvirt",
 }
 """In the order in which they run: memory is measured before the stack has been used."""
 

@@ -70,9 +70,9 @@ def _slot(number: int) -> Any:
     return E.address(type="pci", domain="0x0000", bus=f"0x{number:02x}", slot="0x00", function="0x0")
 
 
-def xml(number: int) -> str:
+def xml(number: int, kind: str = "kvm") -> str:
     """The same as text."""
-    return etree.tostring(domain(number), encoding="unicode", pretty_print=True)
+    return etree.tostring(domain(number, kind), encoding="unicode", pretty_print=True)
 
 
 def node_file(path: Path, count: int) -> None:

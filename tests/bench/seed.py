@@ -1,13 +1,15 @@
 """In the state folder of a stack: signs an administrator in, fills the mirror, counts a page's queries.
 
-python -m tests.bench.seed session | fleet COUNT HOST_ID | queries SESSION PATH…
+python -m tests.bench.seed session | people COUNT | hosts FILE | fleet COUNT HOST_ID | queries SESSION PATH…
 """
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import django
@@ -18,8 +20,8 @@ from tests.bench.measure import answer
 NAME = "bench"
 
 
-def session() -> str:
-    """An administrator's session."""
+def session(name: str = NAME, role: str = "administrator") -> str:
+    """A session of a person, who is added if need be."""
     from importlib import import_module
 
     from django.conf import settings
@@ -27,16 +29,35 @@ def session() -> str:
 
     from dashboard.accounts.models import User
     from dashboard.accounts.people import add_person
-    from dashboard.accounts.permissions import ADMINISTRATOR
 
-    person = User.objects.filter(username=NAME).first()
-    person = person or add_person(actor=None, username=NAME, password="four quiet words here", role=ADMINISTRATOR)
+    person = User.objects.filter(username=name).first()
+    person = person or add_person(actor=None, username=name, password="four quiet words here", role=role)
     store = import_module(settings.SESSION_ENGINE).SessionStore()
     store[SESSION_KEY] = str(person.pk)
     store[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
     store[HASH_SESSION_KEY] = person.get_session_auth_hash()
     store.save()
     return str(store.session_key)
+
+
+def people(count: int) -> list[str]:
+    """Sessions of that many people who may look at everything."""
+    return [session(f"visitor{number}", "viewer") for number in range(count)]
+
+
+def hosts(wanted: list[dict[str, Any]]) -> dict[str, int]:
+    """Enrol hosts as the page does, with their approved keys; their numbers by name."""
+    from dashboard.accounts.models import User
+    from dashboard.hosts.enrol import add_host, approve_host_keys
+
+    actor, numbers = User.objects.get(username=NAME), {}
+    for fields in wanted:
+        keys = fields.pop("host_keys", [])
+        host = add_host(actor=actor, data=fields)
+        if keys:
+            approve_host_keys(actor=actor, host=host, lines=keys)
+        numbers[host.name] = host.pk
+    return numbers
 
 
 def fill(count: int, host_id: int) -> int:
@@ -86,6 +107,10 @@ def main() -> None:
     what, *more = sys.argv[1:]
     if what == "session":
         answer(session())
+    elif what == "people":
+        answer(people(int(more[0])))
+    elif what == "hosts":
+        answer(hosts(json.loads(Path(more[0]).read_text(encoding="utf-8"))))
     elif what == "fleet":
         answer(fill(int(more[0]), int(more[1])))
     elif what == "queries":

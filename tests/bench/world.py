@@ -88,11 +88,7 @@ class World:
 
     def ask(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Read the stack's database, without disturbing it."""
-        database = sqlite3.connect(f"file:{self.stack.state}/kvmweb.sqlite3?mode=ro", uri=True, timeout=10)
-        try:
-            return database.execute(sql, values).fetchall()
-        finally:
-            database.close()
+        return ask(self.stack, sql, *values)
 
     def state(self, uuid: str) -> str:
         """A guest's state in the mirror."""
@@ -102,7 +98,7 @@ class World:
     @property
     def host_id(self) -> int:
         """The host's key in the mirror."""
-        return int(self.ask("SELECT host_id FROM inventory_guest LIMIT 1")[0][0])
+        return int(self.ask("SELECT host_id FROM inventory_guest WHERE uuid = ?", uuids.UUID(self.idle.uuid).hex)[0][0])
 
     def wait_for_state(self, uuid: str, state: str) -> None:
         """Until the mirror says so and no job works on the guest."""
@@ -124,6 +120,15 @@ class World:
     def settle(self, seconds: float) -> None:
         """Leave everything alone."""
         time.sleep(seconds)
+
+
+def ask(stack: Stack, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Read a stack's database, without disturbing it."""
+    database = sqlite3.connect(f"file:{stack.state}/kvmweb.sqlite3?mode=ro", uri=True, timeout=10)
+    try:
+        return database.execute(sql, values).fetchall()
+    finally:
+        database.close()
 
 
 def socket_path(world_: World, name: str) -> Path:
