@@ -88,4 +88,9 @@ def capacity(host: Host) -> Capacity:
 
 def guests_of(user: User, host: Host) -> QuerySet[Guest]:
     """Those guests of one host that a person may see, for its page, without XML and facts."""
-    return Guest.objects.filter(guests_where(user), host=host).select_related("host").defer("xml", "description").order_by("name")
+    return (
+        Guest.objects.filter(guests_where(user), host=host)
+        .select_related("host")
+        .defer("xml", "description")
+        .order_by("name")
+    )

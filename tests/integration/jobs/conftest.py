@@ -108,7 +108,12 @@ class Plant:
         return [line.rsplit(" ", 1)[0] for line in file.read_text().splitlines()] if file.exists() else []
 
     def phases(self, job: Job) -> list[str]:
-        return list(AuditEntry.objects.filter(job_id=job.pk).exclude(phase="event").order_by("at").values_list("phase", flat=True))
+        return list(
+            AuditEntry.objects.filter(job_id=job.pk)
+            .exclude(phase="event")
+            .order_by("at")
+            .values_list("phase", flat=True)
+        )
 
     def logs(self) -> str:
         return "\n".join(path.read_text(errors="replace")[-4000:] for path in sorted(self.folder.glob("worker-*.log")))
