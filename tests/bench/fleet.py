@@ -48,7 +48,7 @@ def domain(number: int, kind: str = "kvm") -> Any:
     devices.extend(
         E.controller(
             E.model(name="pcie-root-port"), E.target(chassis=str(port), port=hex(16 + port)), E.alias(name=f"pci.{port}"),
-            _slot(port), type="pci", index=str(port), model="pcie-root-port",
+            _port(port), type="pci", index=str(port), model="pcie-root-port",
         )
         for port in range(1, 13)
     )  # fmt: skip
@@ -68,6 +68,10 @@ def domain(number: int, kind: str = "kvm") -> Any:
 
 def _slot(number: int) -> Any:
     return E.address(type="pci", domain="0x0000", bus=f"0x{number:02x}", slot="0x00", function="0x0")
+
+
+def _port(number: int) -> Any:
+    return E.address(type="pci", domain="0x0000", bus="0x00", slot=f"0x{15 + number:02x}", function="0x0")
 
 
 def xml(number: int, kind: str = "kvm") -> str:
