@@ -6,11 +6,10 @@ import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from tests.bench.measure import BenchError, Run, middle, percentile
 from tests.bench.report import Figure, aim, figure
-from tests.bench.world import World, world
+from tests.bench.world import World, moment, world
 
 MOST_ADDED_MS = 50
 
@@ -60,8 +59,7 @@ def measure(run: Run) -> list[Figure]:
 
 def claimed(place: World) -> float:
     """When a worker took the newest job."""
-    found = place.ask("SELECT started_at FROM jobs_job ORDER BY created_at DESC LIMIT 1")[0][0]
-    return datetime.fromisoformat(str(found)).replace(tzinfo=UTC).timestamp()
+    return moment(place.ask("SELECT started_at FROM jobs_job ORDER BY created_at DESC LIMIT 1")[0][0])
 
 
 def by_click(place: World) -> float:

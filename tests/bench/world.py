@@ -9,6 +9,7 @@ import sqlite3
 import time
 import uuid as uuids
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,11 @@ def ask(stack: Stack, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         return database.execute(sql, values).fetchall()
     finally:
         database.close()
+
+
+def moment(text: object) -> float:
+    """A time as SQLite has it, in seconds."""
+    return datetime.fromisoformat(str(text)).replace(tzinfo=UTC).timestamp()
 
 
 def socket_path(world_: World, name: str) -> Path:
