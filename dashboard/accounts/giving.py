@@ -1,9 +1,10 @@
-"""Nobody gives what they do not have: what a role would give on a place that somebody lacks there."""
+"""Nobody gives or takes over what they do not have: what a role would give on a place that somebody lacks there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from dashboard.accounts.access import Held, Place, can, limits_of, permissions_of, rights_of
@@ -19,6 +20,15 @@ def beyond(actor: User, role: str, place: str, key: str) -> Held:
     """The permissions that the role would give there and that `actor` does not have there."""
     allows = ROLES.get(role) or permissions_of([role]).get(role, frozenset())
     return frozenset(name for name in allows & given_on(place) if not _has(actor, name, place, key))
+
+
+def refuse_take_over(actor: User, person: User) -> None:
+    """Refuse what would let `actor` sign in as somebody who may do more than they do themselves, disabled or not."""
+    theirs = Grant.objects.filter(Q(user=person) | Q(group__user=person)).distinct()
+    if any(beyond(actor, one.role, one.place, one.key) for one in theirs):
+        raise Refusal(
+            _("%(name)s may do more than you: only who may do all of that helps them sign in.") % {"name": person}
+        )
 
 
 def given_on(place: str) -> Held:

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.accounts.audit import record
+from dashboard.accounts.giving import refuse_take_over
 from dashboard.accounts.models import PasswordLink, User
 from dashboard.accounts.people import end_sessions
 
@@ -20,7 +21,11 @@ LASTS = timedelta(hours=24)
 
 
 def make(*, actor: User, person: User, source_ip: str = "") -> str:
-    """The address of a new link for this person; earlier ones end. It is shown once, to who made it."""
+    """The address of a new link for this person; earlier ones end. It is shown once, to who made it.
+
+    Raises Refusal for a person who may do more than who makes it: the link would let them be that person.
+    """
+    refuse_take_over(actor, person)
     token = token_urlsafe(32)
     now = timezone.now()
     with transaction.atomic():

@@ -12,7 +12,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Coalesce
 
+from dashboard.accounts.access import can
 from dashboard.accounts.audit import record
+from dashboard.accounts.giving import refuse_beyond, refuse_take_over
 from dashboard.accounts.models import Grant, Role, User
 from dashboard.accounts.permissions import ROLES
 
@@ -26,12 +28,17 @@ def demanding_roles() -> frozenset[str]:
 
 
 def set_required(slug: str, required: bool, *, actor: User | None = None, source_ip: str = "") -> None:
-    """Demand a second factor of everybody who has this role anywhere, or no longer."""
+    """Demand a second factor of everybody who has this role anywhere, or no longer.
+
+    Raises Refusal when who no longer demands it lacks what the role allows: it would lay those people open.
+    """
     role = Role.objects.filter(slug=slug).first() or Role(slug=slug)
     if role.pk is None and slug not in ROLES:
         raise KeyError(f"there is no role {slug!r}")
     if role.second_factor == required:
         return
+    if not required and actor is not None:
+        refuse_beyond(name for name in role.allows if not can(actor, name))
     role.second_factor = required
     with transaction.atomic():
         role.save()
@@ -79,11 +86,15 @@ def note(user_id: int) -> None:
 
 
 def reset(*, actor: User, person: User, source_ip: str = "") -> None:
-    """Take away every second factor of a person who lost theirs, and sign them out everywhere."""
+    """Take away every second factor of a person who lost theirs, and sign them out everywhere.
+
+    Raises Refusal for a person who may do more than `actor`.
+    """
     from allauth.mfa.models import Authenticator
 
     from dashboard.accounts.people import end_sessions
 
+    refuse_take_over(actor, person)
     with transaction.atomic():
         Authenticator.objects.filter(user=person).delete()
         note(person.pk)

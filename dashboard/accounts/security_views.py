@@ -19,6 +19,7 @@ from django.views.decorators.http import require_POST
 from dashboard.accounts import password_links, second_factor, sessions, tokens
 from dashboard.accounts.adapter import client_ip
 from dashboard.accounts.decorators import need, public, sets_up_second_factor, signed_in
+from dashboard.accounts.giving import Refusal
 from dashboard.accounts.models import ApiToken, SignIn, User
 from dashboard.accounts.places import names_of
 from dashboard.accounts.recent import recently_signed_in
@@ -167,8 +168,12 @@ def person_revoke_token(request: HttpRequest, pk: int, token: UUID) -> HttpRespo
 def person_reset_factor(request: HttpRequest, pk: int) -> HttpResponse:
     """Take a lost second factor away."""
     someone = get_object_or_404(User, pk=pk)
-    second_factor.reset(actor=_me(request), person=someone, source_ip=client_ip(request))
-    messages.success(request, _("%(name)s signs in with the password alone now.") % {"name": someone.username})
+    try:
+        second_factor.reset(actor=_me(request), person=someone, source_ip=client_ip(request))
+    except Refusal as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, _("%(name)s signs in with the password alone now.") % {"name": someone.username})
     return redirect("accounts:person-security", pk=pk)
 
 
@@ -180,7 +185,11 @@ def person_reset_factor(request: HttpRequest, pk: int) -> HttpResponse:
 def person_password_link(request: HttpRequest, pk: int) -> HttpResponse:
     """Make a one-time link by which somebody sets a new password; shown in this answer only."""
     someone = get_object_or_404(User, pk=pk)
-    link = password_links.make(actor=_me(request), person=someone, source_ip=client_ip(request))
+    try:
+        link = password_links.make(actor=_me(request), person=someone, source_ip=client_ip(request))
+    except Refusal as refusal:
+        messages.error(request, str(refusal))
+        return redirect("accounts:person-security", pk=pk)
     return render(request, "accounts/password_link.html", {"someone": someone, "link": link})
 
 
@@ -194,7 +203,10 @@ def role_second_factor(request: HttpRequest, slug: str) -> HttpResponse:
         second_factor.set_required(slug, required, actor=_me(request), source_ip=client_ip(request))
     except KeyError as error:
         raise Http404 from error
-    messages.success(request, _("Saved."))
+    except Refusal as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, _("Saved."))
     return redirect("accounts:people-role", slug=slug)
 
 

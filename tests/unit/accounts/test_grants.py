@@ -14,7 +14,7 @@ from dashboard.accounts import grants, people
 from dashboard.accounts.access import can, can_somewhere, guests_where, on_hosts_where, rights_of
 from dashboard.accounts.explain import effective, explain
 from dashboard.accounts.giving import Refusal
-from dashboard.accounts.models import AuditEntry, Grant, Role, User
+from dashboard.accounts.models import AuditEntry, Grant, PasswordLink, Role, User
 from dashboard.accounts.permissions import ADMINISTRATOR, OPERATOR, PERMISSIONS, VIEWER
 from dashboard.accounts.signals import rights_changed
 from dashboard.inventory.models import Guest, Host
@@ -195,6 +195,32 @@ def test_the_pages_of_people_are_no_way_around(manager: User, ben: User) -> None
     assert page.status_code == 422 and "You cannot give what you do not have" in page.content.decode()
     assert not User.objects.filter(username="eve").exists()
     assert not Grant.objects.exclude(role="managers").exists()
+
+
+@pytest.mark.parametrize("by", ["person", "group"])
+def test_nobody_signs_in_as_somebody_who_may_do_more(anna: User, manager: User, ben: User, by: str) -> None:
+    """A link for a new password, a second factor taken away: each would open an administrator's account."""
+    if by == "group":
+        ben.groups.add(group := Group.objects.create(name="admins"))
+        Grant.objects.create(group=group, role=ADMINISTRATOR)
+    chief, client = (anna if by == "person" else ben), signed_in(manager)
+    for what in ("password-link", "second-factor/reset"):
+        said = client.post(f"/people/{chief.pk}/{what}/", follow=True)
+        assert "may do more than you" in said.content.decode(), what
+    assert not PasswordLink.objects.exists()
+    assert not AuditEntry.objects.filter(action__in=("password.link", "second_factor.reset")).exists()
+    eve = User.objects.create_user("eve", role="managers")
+    assert client.post(f"/people/{eve.pk}/password-link/").context["link"]
+    assert PasswordLink.objects.get().user == eve
+
+
+def test_nobody_lays_open_a_role_that_may_do_more(manager: User) -> None:
+    client = signed_in(manager)
+    client.post("/people/roles/administrator/second-factor/", {"required": "1"})
+    assert Role.objects.get(slug=ADMINISTRATOR).second_factor, "to demand more is always allowed"
+    said = client.post("/people/roles/administrator/second-factor/", follow=True)
+    assert "You cannot give what you do not have" in said.content.decode()
+    assert Role.objects.get(slug=ADMINISTRATOR).second_factor
 
 
 @pytest.mark.parametrize(
