@@ -71,7 +71,7 @@ class GuestPage {
       "p",
       {},
       `${_("This virtual machine has been deleted.")} `,
-      h("a", { href: "/" }, _("All virtual machines")),
+      h("a", { href: "/guests/" }, _("All virtual machines")),
     );
     document
       .getElementById("guest-notice")
