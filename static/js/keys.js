@@ -34,7 +34,24 @@ function tick() {
   $("input[data-select]", all[at] ?? document.createElement("p"))?.click();
 }
 
+/** All lines of the page or, when they are selected already, none of them. */
+function tickAll() {
+  const head = $("input[data-select-page]");
+  if (head) head.click();
+  else {
+    const boxes = $$("input[data-select]");
+    const wanted = boxes.some((box) => !box.checked);
+    for (const box of boxes) if (box.checked !== wanted) box.click();
+  }
+}
+
+/** Out of the bar of many to the line one came from; else out of the line or the box. */
 function leave() {
+  const line = document.activeElement?.closest(".g-many") && rows().find((row) => row.dataset.row === last);
+  if (line) {
+    linkOf(line).focus({ focusVisible: true });
+    return;
+  }
   last = null;
   document.activeElement?.blur();
 }
@@ -47,9 +64,11 @@ export const KEYS = [
   { keys: ["/"], label: () => _("Search in this page"), run: () => box().focus(), when: () => box() },
   { keys: ["j"], label: () => _("Next line of the list"), run: () => move(1), when: () => rows().length },
   { keys: ["k"], label: () => _("Line before"), run: () => move(-1), when: () => rows().length },
-  { keys: ["x"], label: () => _("Select the line"), run: tick, when: () => $("input[data-select]") },
+  { keys: ["x"], label: () => _("Select the line"), run: tick, when: ticks },
+  { keys: ["a"], label: () => _("Select all lines of this page"), run: tickAll, when: ticks },
+  { keys: ["m"], label: () => _("What to do with those selected"), run: () => many()?.focus(), when: ticks },
   { keys: ["Enter"], label: () => _("Open the line"), when: () => rows().length },
-  { keys: ["c"], label: () => _("Create a virtual machine"), run: () => $("[data-create]").click(), when: creates },
+  { keys: ["c"], label: () => _("Create a virtual machine"), run: create, when: creates },
   { keys: ["g", "a"], label: () => _("Go to the start page"), run: go("/"), when: there("/") },
   { keys: ["g", "v"], label: () => _("Go to the virtual machines"), run: go("/guests/"), when: there("/guests/") },
   { keys: ["g", "h"], label: () => _("Go to the hosts"), run: go("/hosts/"), when: there("/hosts/") },
@@ -65,7 +84,21 @@ function box() {
 }
 
 function creates() {
-  return $("[data-create]");
+  return $("[data-create], [data-create-at]");
+}
+
+function create() {
+  const button = $("[data-create]");
+  if (button) button.click();
+  else location.assign($("[data-create-at]").dataset.createAt);
+}
+
+function ticks() {
+  return $("input[data-select]");
+}
+
+function many() {
+  return $$(".g-many:not([hidden]) .g-many-bar button").find((button) => button.offsetParent);
 }
 
 /** The dialog that lists them, those of this page. */

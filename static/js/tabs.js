@@ -2,6 +2,12 @@
 
 import { $$ } from "./dom.js";
 
+// Where not all tabs fit, the chosen one is in sight.
+for (const tab of $$(".tabs > :is([aria-current], [aria-selected=true])")) {
+  const list = tab.parentElement;
+  list.scrollLeft = tab.offsetLeft - list.offsetLeft - (list.clientWidth - tab.offsetWidth) / 2;
+}
+
 function select(tab) {
   const list = tab.closest("[role=tablist]");
   for (const other of $$("[role=tab]", list)) {
