@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import socket
 import statistics
 import subprocess
@@ -54,6 +55,16 @@ def children(pid: int) -> list[int]:
             for child in map(int, path.read_text().split()):
                 found += [child, *children(child)]
     return found
+
+
+def pss(pid: int) -> float:
+    """Proportional set size in MB (10^6 bytes); 0 for a process that has gone."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0.0
+    found = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
+    return int(found.group(1)) * 1024 / 1e6 if found else 0.0
 
 
 def command(pid: int) -> str:
@@ -110,6 +121,11 @@ class Helper:
             )
         )
         self.hear()  # it is ready
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
 
     def hear(self) -> Any:
         """Its next line."""

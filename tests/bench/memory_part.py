@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 
-from tests.bench.measure import Run, children, command, process
+from tests.bench.measure import Run, children, command, process, pss
 from tests.bench.report import Figure, aim, figure
 from tests.bench.world import world
 
@@ -46,13 +45,3 @@ def measure(run: Run) -> list[Figure]:
     ]
     note = f"{aim(total <= MOST_MB, f'≤{MOST_MB} MB')}; {run.times(60, 10)} s idle; floor: one bare Python with Django"
     return [*rows, figure("idle memory: whole stack", total, "MB", floor=floor, note=note)]
-
-
-def pss(pid: int) -> float:
-    """Proportional set size in MB (10^6 bytes); 0 for a process that has gone."""
-    try:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except OSError:
-        return 0.0
-    found = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
-    return int(found.group(1)) * 1024 / 1e6 if found else 0.0

@@ -1,6 +1,6 @@
 """In the state folder of a stack: signs an administrator in, fills the mirror, counts a page's queries.
 
-python -m tests.bench.seed session | people COUNT | hosts FILE | fleet COUNT HOST_ID | queries SESSION PATH…
+python -m tests.bench.seed session | people COUNT | hosts FILE | rows FILE | fleet COUNT HOST_ID | queries SESSION PATH…
 """
 
 from __future__ import annotations
@@ -20,18 +20,24 @@ from tests.bench.measure import answer
 NAME = "bench"
 
 
-def session(name: str = NAME, role: str = "administrator") -> str:
-    """A session of a person, who is added if need be."""
+def session() -> str:
+    """A session of an administrator, who is added if need be."""
+    from dashboard.accounts.models import User
+    from dashboard.accounts.people import add_person
+
+    person = User.objects.filter(username=NAME).first()
+    return session_of(
+        person or add_person(actor=None, username=NAME, password="four quiet words here", role="administrator")
+    )
+
+
+def session_of(person: Any) -> str:
+    """A session of somebody, as signing in makes it."""
     from importlib import import_module
 
     from django.conf import settings
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 
-    from dashboard.accounts.models import User
-    from dashboard.accounts.people import add_person
-
-    person = User.objects.filter(username=name).first()
-    person = person or add_person(actor=None, username=name, password="four quiet words here", role=role)
     store = import_module(settings.SESSION_ENGINE).SessionStore()
     store[SESSION_KEY] = str(person.pk)
     store[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
@@ -41,8 +47,10 @@ def session(name: str = NAME, role: str = "administrator") -> str:
 
 
 def people(count: int) -> list[str]:
-    """Sessions of that many people who may look at everything."""
-    return [session(f"visitor{number}", "viewer") for number in range(count)]
+    """Sessions of that many people who may look at everything and have no password."""
+    from dashboard.accounts.models import User
+
+    return [session_of(User.objects.create_user(f"visitor{number}", role="viewer")) for number in range(count)]
 
 
 def hosts(wanted: list[dict[str, Any]]) -> dict[str, int]:
@@ -58,6 +66,13 @@ def hosts(wanted: list[dict[str, Any]]) -> dict[str, int]:
             approve_host_keys(actor=actor, host=host, lines=keys)
         numbers[host.name] = host.pk
     return numbers
+
+
+def rows(wanted: list[dict[str, Any]]) -> int:
+    """Hosts by the hundred, as rows of the table; the monitor finds them at its next look."""
+    from dashboard.inventory.models import Host
+
+    return len(Host.objects.bulk_create([Host(**fields) for fields in wanted]))
 
 
 def fill(count: int, host_id: int) -> int:
@@ -111,6 +126,8 @@ def main() -> None:
         answer(people(int(more[0])))
     elif what == "hosts":
         answer(hosts(json.loads(Path(more[0]).read_text(encoding="utf-8"))))
+    elif what == "rows":
+        answer(rows(json.loads(Path(more[0]).read_text(encoding="utf-8"))))
     elif what == "fleet":
         answer(fill(int(more[0]), int(more[1])))
     elif what == "queries":

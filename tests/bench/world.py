@@ -125,7 +125,12 @@ class World:
 
 def ask(stack: Stack, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     """Read a stack's database, without disturbing it."""
-    database = sqlite3.connect(f"file:{stack.state}/kvmweb.sqlite3?mode=ro", uri=True, timeout=10)
+    return look(stack.state, sql, *values)
+
+
+def look(state: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Read the database of a state folder, without disturbing it."""
+    database = sqlite3.connect(f"file:{state}/kvmweb.sqlite3?mode=ro", uri=True, timeout=10)
     try:
         return database.execute(sql, values).fetchall()
     finally:
