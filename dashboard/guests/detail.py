@@ -136,6 +136,6 @@ def notes(guest: Guest) -> Context:
     return {"notes": found, "html": markdown(text), "form": NotesForm(initial={"text": text})}
 
 
-def dialog(guest: Guest, name: str) -> Context:
+def dialog(user: User, guest: Guest, name: str) -> Context:
     """What a dialog needs beside the guest."""
-    return {"disks": disks_of(guest)} if name == "delete" else {}
+    return {"disks": disks_of(guest, user)} if name == "delete" else {}

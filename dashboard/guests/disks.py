@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
+from dashboard.accounts.access import can, guests_where
+from dashboard.accounts.models import User
 from dashboard.inventory.models import Guest, Volume
 
 FIXED_POOLS = {"iscsi", "iscsi-direct", "scsi", "mpath"}
@@ -38,12 +40,19 @@ class GuestDisk:
     """Why it is kept whatever happens to the guest; "" when it may be deleted with it."""
 
 
-def disks_of(guest: Guest) -> list[GuestDisk]:
-    """All disks and drives of a guest, in its own order. Four queries, whatever their number; five with shared storage."""
+MEDIA = ("cdrom", "floppy")
+"""Devices that hold a medium; what is in them is no disk of the guest."""
+
+
+def disks_of(guest: Guest, reader: User | None = None) -> list[GuestDisk]:
+    """All disks and drives of a guest, in its own order. Four queries, whatever their number; five with shared storage.
+
+    `reader`: to whom it is told; guests that they may not see are not named.
+    """
     disks: list[dict[str, Any]] = guest.facts.get("disks") or []
     paths = [disk["source"] for disk in disks if disk.get("source")]
     volumes = _volumes(guest, paths)
-    users = _all_users(guest, paths, volumes)
+    users = _all_users(guest, paths, volumes, reader)
     based = _based_on(guest.host_id, [volume.path for volume in volumes.values()])
     return [_disk(disk, volumes.get(disk.get("source", "")), users, based) for disk in disks]
 
@@ -71,7 +80,7 @@ def _disk(
 def _why_it_stays(disk: dict[str, Any], volume: Volume | None, users: list[str], based: list[str]) -> str:
     if not disk.get("source"):
         return _("The drive is empty.")
-    if disk.get("device") in ("cdrom", "floppy"):
+    if disk.get("device") in MEDIA:
         return _("It is a medium in a drive and not a disk of this machine.")
     if volume is None:
         return _("It is in no storage pool of this host.")
@@ -96,24 +105,43 @@ def _volumes(guest: Guest, paths: list[str]) -> dict[str, Volume]:
     return found
 
 
-def _all_users(guest: Guest, paths: list[str], volumes: dict[str, Volume]) -> dict[str, list[str]]:
+def _all_users(guest: Guest, paths: list[str], volumes: dict[str, Volume], reader: User | None) -> dict[str, list[str]]:
     """Names of the other guests that have these disks, by path. Here a path is a file; on another host the same path is
     the same file where the pool is shared, or where that host has this very guest (migrated, or left behind)."""
     shared = [path for path in paths if path in volumes and volumes[path].pool.kind in SHARED_POOLS]
-    users = used_by(guest.host_id, paths, but=guest) | used_by(None, shared, but=guest)
-    for twin in (
-        Guest.objects.filter(uuid=guest.uuid)
-        .exclude(pk=guest.pk)
-        .select_related("host")
-        .only("facts", "name", "host__name")
-    ):
+    users = used_by(guest.host_id, paths, but=guest, reader=reader) | used_by(None, shared, but=guest, reader=reader)
+    twins = Guest.objects.filter(uuid=guest.uuid).exclude(pk=guest.pk).select_related("host")
+    unseen = _unseen(twins, reader)
+    for twin in twins.only("facts", "name", "host__name"):
+        word = _hidden() if twin.pk in unseen else f"{twin.name} ({twin.host.name})"
         for source in {disk.get("source") for disk in twin.facts.get("disks") or []}.intersection(paths):
-            users[source] = sorted({*users.get(source, []), f"{twin.name} ({twin.host.name})"})
+            users[source] = sorted({*users.get(source, []), word})
     return users
 
 
-def used_by(host_id: int | None, paths: Iterable[str], *, but: Guest | None = None) -> dict[str, list[str]]:
-    """Names of the guests that name these paths as a disk, by path; on one host, or (None) on all."""
+def _unseen(guests: QuerySet[Guest], reader: User | None) -> set[int]:
+    """Those of these guests that the reader may not see."""
+    if reader is None or can(reader, "guest.view"):
+        return set()
+    return set(guests.exclude(guests_where(reader)).values_list("pk", flat=True))
+
+
+def _hidden() -> str:
+    return _("a machine that you may not see")
+
+
+def used_by(
+    host_id: int | None,
+    paths: Iterable[str],
+    *,
+    but: Guest | None = None,
+    reader: User | None = None,
+    media: bool = True,
+) -> dict[str, list[str]]:
+    """Names of the guests that name these paths as a disk, by path; on one host, or (None) on all.
+
+    `reader`: to whom it is told, see `disks_of`. Without `media` those count not that only have it in a drive.
+    """
     wanted = {path for path in paths if path}
     if not wanted:
         return {}
@@ -127,10 +155,13 @@ def used_by(host_id: int | None, paths: Iterable[str], *, but: Guest | None = No
         guests = guests.filter(host_id=host_id)
     if but is not None:
         guests = guests.exclude(pk=but.pk)
+    unseen = _unseen(guests, reader)
     users: dict[str, list[str]] = defaultdict(list)
-    for name, facts in guests.order_by("name").values_list("name", "facts"):
-        for source in {disk.get("source") for disk in facts.get("disks") or []} & wanted:
-            users[source].append(name)
+    for pk, name, facts in guests.order_by("name").values_list("pk", "name", "facts"):
+        disks = [disk for disk in facts.get("disks") or [] if media or disk.get("device") not in MEDIA]
+        word = _hidden() if pk in unseen else name
+        for source in {disk.get("source") for disk in disks} & wanted:
+            users[source] = [*(one for one in users[source] if one != word), word]
     return dict(users)
 
 

@@ -129,7 +129,9 @@ def dialog(request: HttpRequest, uuid: uuids.UUID, name: str) -> HttpResponse:
     guest = one_guest(request, uuid)
     if name not in actions.DIALOGS or not can(request.user, actions.DIALOGS[name], guest):
         raise Http404
-    return render(request, f"guests/dialogs/{name}.html", {"guest": guest, **detail.dialog(guest, name)})
+    return render(
+        request, f"guests/dialogs/{name}.html", {"guest": guest, **detail.dialog(_user(request), guest, name)}
+    )
 
 
 @need("guest.view")

@@ -34,7 +34,8 @@ STILL_MADE = 240.0
 
 
 def _check(user: User, host: Host, params: CreateParams) -> dict[str, list[Text]]:
-    found: dict[str, list[Text]] = {field: list(texts) for field, texts in run(ERRORS, Wish(host, params)).items()}
+    wrong = run(ERRORS, Wish(host, params, user))
+    found: dict[str, list[Text]] = {field: list(texts) for field, texts in wrong.items()}
     for field, texts in quotas.refusals(user, params.need).items():
         found.setdefault(field, []).extend(texts)
     return found

@@ -55,7 +55,7 @@ def _check(user: User, guest: Guest, params: DeleteParams) -> dict[str, list[Tex
     errors: dict[str, list[Text]] = {}
     if params.name != guest.name.strip():
         errors["name"] = [_("This is not its name.")]
-    stays = {disk.path: disk.stays for disk in disks_of(guest)}
+    stays = {disk.path: disk.stays for disk in disks_of(guest, user)}
     wrong: list[Text] = []
     for path in params.volumes:
         why = stays.get(path, gettext("It is no disk of this machine."))

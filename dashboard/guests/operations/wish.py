@@ -72,9 +72,11 @@ class CreateParams(Params):
 class Wish:
     """Parameters beside the mirror of the host that they name things of."""
 
-    def __init__(self, host: Host, params: CreateParams) -> None:
+    def __init__(self, host: Host, params: CreateParams, user: User | None = None) -> None:
         self.host = host
         self.params = params
+        self.user = user
+        """Who is told what is wrong with it."""
 
     @cached_property
     def source(self) -> Volume | None:
@@ -140,18 +142,29 @@ def _source(wish: Wish) -> Text | None:
         return _("The host has no such volume (any more).")
     if wish.source.pool.state != "running":
         return _("Its storage pool is not active: start the pool first.")
-    return _iso(wish.source) if params.source == "iso" else _image(wish.source)
+    found = _iso(wish.source) if params.source == "iso" else _image(wish.source)
+    return _used(wish.source, wish.user, media=params.source == "image") or found
+
+
+def _used(volume: Volume, reader: User | None, *, media: bool) -> Text | None:
+    """Whose disk it is: it is neither attached twice nor read as a medium by who has nothing to do with its guest."""
+    everywhere = volume.pool.kind in SHARED_POOLS
+    host = None if everywhere else volume.pool.host_id
+    users = used_by(host, [volume.path], reader=reader, media=media).get(volume.path)
+    return gettext("It is the disk of %(names)s already.") % {"names": ", ".join(users)} if users else None
+
+
+def is_iso(volume: Volume) -> bool:
+    """Whether it may be offered as a medium: it looks like one, and nobody made it as a disk."""
+    looks = volume.format == "iso" or volume.name.lower().endswith(".iso")
+    return looks and volume.format in PLAIN and not volume.made_format
 
 
 def _iso(volume: Volume) -> Text | None:
-    return None if volume.format in PLAIN else _("This is a disk image, not an ISO.")
+    return None if is_iso(volume) else _("This is a disk image, not an ISO.")
 
 
 def _image(volume: Volume) -> Text | None:
-    everywhere = volume.pool.kind in SHARED_POOLS
-    users = used_by(None if everywhere else volume.pool.host_id, [volume.path]).get(volume.path)
-    if users:
-        return gettext("It is the disk of %(names)s already.") % {"names": ", ".join(users)}
     if volume.format == "iso":
         return _("This is an ISO: choose it as installation medium.")
     if Volume.objects.filter(pool__host_id=volume.pool.host_id, backing=volume.path).exists():
@@ -324,13 +337,13 @@ def examine(host: Host, values: dict[str, Any], user: User) -> Findings:
     found = Findings()
     try:
         found.params = CreateParams.model_validate(values)
-        wish = Wish(host, found.params)
+        wish = Wish(host, found.params, user)
     except ValidationError as error:
         found.errors = plain_errors(error)
         readable = {
             key: value for key, value in values.items() if key in CreateParams.model_fields and key not in found.errors
         }
-        wish = Wish(host, _partly(readable))
+        wish = Wish(host, _partly(readable), user)
     found.need = wish.params.need
     unreadable = set(found.errors)
     for finds in (run(ERRORS, wish, unreadable), quotas.refusals(user, found.need)):

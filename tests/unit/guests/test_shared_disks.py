@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dashboard.accounts.models import Grant, User
 from dashboard.guests.disks import disks_of
 from dashboard.inventory.models import Guest, Host, Pool, Volume
 from tests.unit.guests.conftest import FACTS, make_guest, make_host
@@ -51,3 +52,16 @@ def test_what_a_migration_left_behind_does_not_take_the_running_guests_disk_alon
     left = with_disk(host, "web1")
     with_disk(make_host("kvm2"), "web1", uuid=left.uuid)
     assert "kvm2" in disks_of(left)[0].stays
+
+
+def test_a_guest_that_one_may_not_see_is_not_named(host: Host) -> None:
+    pool_of(host, "dir")
+    guest = with_disk(host, "web1")
+    with_disk(host, "secret-project")
+    with_disk(make_host("kvm2"), "secret-twin", uuid=guest.uuid)
+    ben = User.objects.create_user("ben")
+    Grant.objects.create(user=ben, role="operator", place="guest", key=f"{host.pk}/{guest.uuid}")
+    (told,) = [disk.stays for disk in disks_of(guest, ben)]
+    assert "secret" not in told and "kvm2" not in told and "a machine that you may not see" in told
+    boss = User.objects.create_user("boss", role="administrator")
+    assert "secret-project" in disks_of(guest, boss)[0].stays

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from dashboard.accounts.models import User
+from dashboard.accounts.models import Role, User
 from dashboard.guests.choices import choices_of
 from dashboard.guests.operations.wish import Findings, examine, known_format
 from dashboard.inventory.models import Host, Network, Pool, Volume
@@ -69,6 +69,30 @@ def test_a_name_that_the_host_has_is_taken_and_one_of_another_host_is_not(host: 
     assert errors(host, wish) == {}
     make_guest(host, "web1")
     assert list(errors(host, wish)) == ["name"]
+
+
+@pytest.mark.parametrize("name", ["victim.img", "victim.iso"])
+def test_a_disk_of_another_machine_is_no_installation_medium(
+    host: Host, pool: Pool, wish: dict[str, Any], name: str
+) -> None:
+    """Who reads it in a drive reads all that the other machine has; who may not see that one does not learn its name."""
+    volume = make_volume(pool, name, format="raw")
+    disk = {"target": "vda", "device": "disk", "source": volume.path}
+    victim = make_guest(host, "victim", facts={"disks": [disk]}, xml=f"<source file='{volume.path}'/>")
+    Role.objects.create(slug="maker", permissions=["guest.create"])
+    maker = User.objects.create_user("max", role="maker")
+    (said,) = examine(host, wish | {"source_volume": name}, maker).errors["source_volume"]
+    assert "victim" not in said
+    victim.delete()
+    Volume.objects.update(made_format="raw")
+    assert "source_volume" in examine(host, wish | {"source_volume": name}, maker).errors, "kept, and still a disk"
+
+
+def test_a_medium_may_be_in_the_drives_of_many(host: Host, pool: Pool, wish: dict[str, Any]) -> None:
+    path = Volume.objects.get(name="debian.iso").path
+    drive = {"target": "sda", "device": "cdrom", "source": path}
+    make_guest(host, "other", facts={"disks": [drive]}, xml=f"<source file='{path}'/>")
+    assert errors(host, wish) == {}
 
 
 def test_more_than_the_pool_has_free_is_a_warning_and_more_than_it_holds_an_error(
