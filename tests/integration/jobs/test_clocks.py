@@ -21,7 +21,7 @@ from tests.lab.postgres import PostgresServer
 from tests.lab.redis import RedisServer
 
 ROOT = Path(__file__).resolve().parents[3]
-WORKER = ["-m", "celery", "-A", "kvmweb", "worker", "-P", "threads", "-c", "4", "-Q", "actions,slow"]
+WORKER = ["-m", "celery", "-A", "kvmweb", "worker", "-P", "threads", "-c", "4", "-Q", "actions,slow,many"]
 QUIET = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-I", "tests.integration.jobs.operations"]
 SUBMIT = """
 import tests.integration.jobs.operations
