@@ -31,19 +31,22 @@ PARTS = {
 }
 """In the order in which they run: memory is measured before the stack has been used."""
 
+PEER = "KVMWEB_BENCH_PEER_"
+
 
 def main() -> int:
     """Run the wanted parts."""
     wanted = arguments()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    peer = {name.removeprefix(PEER): value for name, value in os.environ.items() if name.startswith(PEER)}
     for name in os.environ.keys() - clean_environment().keys():
         del os.environ[name]
     figures: list[report.Figure] = []
     failed = []
     folder = Path(tempfile.mkdtemp(prefix="kvmweb-bench-", dir="/tmp"))
-    run = Run(quick=wanted.quick, folder=folder)
-    began = time.monotonic()
+    run = Run(quick=wanted.quick, folder=folder, peer=peer)
+    began, load = time.monotonic(), os.getloadavg()[0]
     try:
         with run.ending:
             for name in [name for name in PARTS if not wanted.parts or name in wanted.parts]:
@@ -58,6 +61,7 @@ def main() -> int:
     print(report.table(figures))
     report.write(figures, wanted.output)
     print(f"\n{len(figures)} figures in {time.monotonic() - began:.0f} s; {wanted.output}")
+    print(f"Load average before {load:.1f}, after {os.getloadavg()[0]:.1f}, on {os.cpu_count()} cores.")
     if failed:
         print(f"Could not be measured: {', '.join(failed)}")
     return 1 if failed else 0

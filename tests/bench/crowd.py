@@ -39,6 +39,7 @@ class Crowd:
         self.back: list[float] = []
         self.told: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
         self.fetching = 0
+        self.fetches: set[asyncio.Task[None]] = set()
         self.fetched: list[float] = []
 
     async def page(self, which: int) -> None:
@@ -75,7 +76,8 @@ class Crowd:
         message = said.get("m", {})
         if said.get("resync"):
             self.fetching += 1
-            asyncio.create_task(self.fetch(which, random.random() * CROWD / 2 if crowd > FEW else 0.0))
+            after = random.random() * CROWD / 2 if crowd > FEW else 0.0
+            self.fetches.add(asyncio.create_task(self.fetch(which, after)))
         elif message.get("k") == "guest" and message.get("op") == "set":
             self.told[str(message["uuid"]), str(message["row"]["state"])][which].append(at)
 
@@ -101,9 +103,9 @@ class Crowd:
         """Look every few milliseconds: being told of every message would take the pages' own time."""
         end = time.monotonic() + PATIENCE
         while not true():
-            for page in self.pages:
-                if page.done():
-                    page.result()
+            for task in [*self.pages, *self.fetches]:
+                if task.done():
+                    task.result()  # if it failed, so does this
             if time.monotonic() > end:
                 raise TimeoutError(f"after {PATIENCE:.0f} s still not: {what}")
             await asyncio.sleep(0.03)

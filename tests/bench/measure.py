@@ -30,6 +30,8 @@ class Run:
 
     quick: bool
     folder: Path
+    peer: dict[str, str] = field(default_factory=dict)
+    """Another panel to stand beside, if there is one: URL, USER, PASSWORD, SOCKET."""
     ending: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def times(self, thorough: int, quick: int) -> int:
