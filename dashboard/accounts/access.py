@@ -240,6 +240,8 @@ class Scope:
     user_id: int
     rights: Rights
     limits: Rights = ALL
+    token: str = ""
+    """The API token by which the person came; "" for a browser's session."""
 
     def holds(self, permission: str, place: Place | None) -> bool:
         """Whether the person has the permission there."""
@@ -251,8 +253,11 @@ class Scope:
         if kind == "job":
             row = message.get("row") or {}
             guest = str(message.get("uuid") or "") if row.get("object_kind") == "guest" else ""
+            place = Place(host=host, guest=guest, tags=tags)
             own = message.get("user") == self.user_id
-            return own or self.holds("job.view", Place(host=host, guest=guest, tags=tags))
+            # As `jobs.queries.visible_jobs`: a token hears of its owner's what it made itself and what its scope covers.
+            mine = not self.token or message.get("token") == self.token or self.limits.allow("job.view", place)
+            return (own and mine) or self.holds("job.view", place)
         if kind in ("guest", "metrics"):
             return self.holds("guest.view", Place(host=host, guest=str(message.get("uuid") or ""), tags=tags))
         needed = {"host": "host.view", "pool": "storage.view", "volume": "storage.view", "network": "network.view"}
@@ -269,4 +274,5 @@ class Scope:
 
 def scope_of(user: User) -> Scope:
     """The person's scope as of now."""
-    return Scope(user_id=user.pk, rights=rights_of(user), limits=limits_of(user))
+    token = user.__dict__.get("_token")
+    return Scope(user.pk, rights_of(user), limits_of(user), str(token.pk) if token else "")

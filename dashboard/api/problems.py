@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
@@ -15,6 +15,8 @@ from django.utils.translation import gettext_lazy
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
+from dashboard.accounts.models import User
+from dashboard.jobs import service
 from dashboard.jobs.errors import Denied, Invalid, Locked, SubmitError
 from dashboard.jobs.rows import job_row
 from dashboard.jobs.wording import plain_entries
@@ -90,7 +92,7 @@ def _not_submitted(request: HttpRequest, error: Any) -> HttpResponse:
     if isinstance(error, Invalid):
         status, more = 422, {"errors": error.errors}
     elif isinstance(error, Locked):
-        more = {"job": job_row(error.job)}
+        more = {"job": job_row(error.job)} if service.visible_to(cast("User", request.user), error.job) else {}
     elif isinstance(error, Denied):
         status = 403
     return problem(status, str(error.reason), code_of(error), **more)

@@ -87,7 +87,7 @@ def offers(request: HttpRequest) -> JsonResponse:
     try:
         guests = many.targets(user, many.read(_body(request)))
     except SubmitError as error:
-        return refusal(error)
+        return refusal(error, user)
     return JsonResponse({"number": len(guests), "operations": many.offers(user, guests)})
 
 
@@ -100,7 +100,7 @@ def question(request: HttpRequest, name: str) -> HttpResponse:
     try:
         guests = many.targets(user, many.read(_body(request)))
     except SubmitError as error:
-        return refusal(error)
+        return refusal(error, user)
     fit, reasons = many.fitting(user, declared, guests)
     context = {
         "operation": declared,
@@ -134,5 +134,5 @@ def operate(request: HttpRequest, name: str) -> JsonResponse:
             source_ip=client_ip(request),
         )
     except SubmitError as error:
-        return refusal(error)
+        return refusal(error, user)
     return JsonResponse({"job": job_row(job)}, status=202)

@@ -32,11 +32,20 @@ def listed(user: User, parent: Job, group: str, page: Any) -> dict[str, Any]:
     bad, goes_on = When(state__in=BAD, then=Value(0)), When(state__in=Job.ACTIVE, then=Value(1))
     rank = Case(bad, goes_on, default=Value(2), output_field=IntegerField())
     found = Paginator(jobs.order_by(rank, "object_name", "pk"), PAGE).get_page(page)
+    ways = _seen(user, {job.result.get("in_the_way") for job in found} - {None})
     return {
         "page": found,
-        "items": [{"job": job, "row": job_row(job), "in_the_way": job.result.get("in_the_way")} for job in found],
+        "items": [
+            {"job": job, "row": job_row(job), "in_the_way": ways.get(job.result.get("in_the_way"))} for job in found
+        ],
         "choices": _choices(parent, group),
     }
+
+
+def _seen(user: User, keys: set[str]) -> dict[str, str]:
+    """Of the jobs that were in the way those that the person may see."""
+    found = visible_jobs(user).filter(pk__in=keys).values_list("pk", flat=True) if keys else ()
+    return {str(pk): str(pk) for pk in found}
 
 
 def _choices(parent: Job, group: str) -> list[dict[str, Any]]:

@@ -38,6 +38,7 @@ def _publish(jobs: Sequence[Job]) -> None:
                 "host": job.host_id,
                 "uuid": job.object_key,
                 "user": job.created_by_id,
+                **({"token": str(job.token_id)} if job.token_id else {}),
                 "row": job_row_for_all(job),
             }
             for job in jobs

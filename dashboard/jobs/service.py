@@ -167,7 +167,10 @@ def repeated(user: User, key: str | None, operation: str, object_key: str) -> Jo
 
 
 def former_of(user: User, key: str | None, declared: Operation, facts: Described) -> Job | None:
-    """The job that this person already made with this key; a key used for something else is an error."""
+    """The job that this person already made with this key; a key used for something else is an error.
+
+    So is one under which a narrow token would learn of a job that it does not see.
+    """
     if not key:
         return None
     if len(key) > KEY_LENGTH:
@@ -175,7 +178,8 @@ def former_of(user: User, key: str | None, declared: Operation, facts: Described
     former = Job.objects.filter(created_by=user, idempotency_key=key).first()
     if former is None:
         return None
-    if (former.operation, former.object_kind, former.object_key) != (declared.name, facts.kind, facts.key):
+    same = (former.operation, former.object_kind, former.object_key) == (declared.name, facts.kind, facts.key)
+    if not same or not visible_to(user, former):
         raise Invalid({"": [_("This idempotency key was used for another job.")]})
     return former
 

@@ -27,12 +27,12 @@ from dashboard.jobs.targets import Target, known_host, visible
 PAGE = 50
 
 
-def refusal(error: SubmitError) -> JsonResponse:
-    """The answer to a wish that did not become a job."""
+def refusal(error: SubmitError, user: User) -> JsonResponse:
+    """The answer to a wish that did not become a job; the job that is in the way is told to who may see it."""
     body: dict[str, Any] = {"error": str(error.reason), **error.more}
     if isinstance(error, Invalid):
         return JsonResponse({**body, "errors": error.errors}, status=400)
-    if isinstance(error, Locked):
+    if isinstance(error, Locked) and service.visible_to(user, error.job):
         body["job"] = job_row(error.job)
     return JsonResponse(body, status=403 if isinstance(error, Denied) else 409)
 
@@ -102,7 +102,7 @@ def operate(request: HttpRequest, name: str) -> JsonResponse:
             host=host,
         )
     except SubmitError as error:
-        return refusal(error)
+        return refusal(error, user)
     return JsonResponse({"job": job_row(job)}, status=202)
 
 
@@ -170,7 +170,7 @@ def _act(request: HttpRequest, job: Job, act: Callable[[], Job]) -> HttpResponse
     try:
         done = act()
     except SubmitError as error:
-        answer = refusal(error)
+        answer = refusal(error, cast("User", request.user))
         if asks_json:
             return answer
         return render(request, "jobs/refused.html", {"reason": error.reason, "job": job}, status=answer.status_code)

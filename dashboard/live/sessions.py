@@ -43,7 +43,7 @@ def _of_tokens(keys: set[str]) -> dict[str, Scope]:
     found: dict[str, Scope] = {}
     for token in ApiToken.objects.select_related("user").filter(pk__in=[key.removeprefix(TOKEN) for key in keys]):
         if tokens.holds(token):
-            token.user.__dict__["_limits"] = tokens.limits(token)
+            token.user.__dict__["_limits"], token.user.__dict__["_token"] = tokens.limits(token), token
             found[f"{TOKEN}{token.pk}"] = scope_of(token.user)
     return found
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.test import Client
 
-from dashboard.accounts.models import User
+from dashboard.accounts.models import Role, User
 from dashboard.api import schemas
 from dashboard.api.urls import api
 from dashboard.inventory import rows
@@ -16,7 +16,7 @@ from dashboard.inventory.models import Guest, Host, Network, Pool
 from dashboard.jobs.models import Job
 from dashboard.jobs.operation import OPERATIONS
 from dashboard.jobs.rows import job_row
-from tests.unit.api.conftest import client_of
+from tests.unit.api.conftest import Script, client_of
 
 
 def start(client: Client, guest: Guest, body: Any = None, query: str = "", **headers: str) -> Any:
@@ -124,6 +124,25 @@ def test_a_lock_is_a_409_with_the_job_in_the_way(operator: User, guest: Guest) -
     second = start(client, guest)
     assert second.status_code == 409
     assert second.json()["job"]["id"] == first["id"]
+
+
+def test_a_job_that_one_may_not_see_is_not_told_because_it_is_in_the_way(operator: User, guest: Guest) -> None:
+    Role.objects.create(slug="power", permissions=["guest.view", "guest.power"])
+    client = client_of(User.objects.create_user("pia", role="power"))
+    start(client_of(operator), guest)
+    answer = start(client, guest)
+    assert answer.status_code == 409 and "olga" not in answer.content.decode() and "job" not in answer.json()
+    body = {"kind": "guest", "key": str(guest.uuid), "params": {}}
+    by_page = client.post("/operations/guest.start/", body, "application/json")
+    assert by_page.status_code == 409 and "olga" not in by_page.content.decode()
+
+
+def test_a_key_tells_a_narrow_token_of_no_job_that_it_does_not_see(operator: User, guest: Guest) -> None:
+    first = start(client_of(operator), guest, **{"Idempotency-Key": "nightly"})
+    assert first.status_code == 202
+    narrow = Script(operator, role="viewer", place="tag", key="web")
+    again = start(narrow, guest, **{"Idempotency-Key": "nightly"})
+    assert again.status_code == 422 and first.json()["id"] not in again.content.decode()
 
 
 def test_a_refusal_is_a_409_with_the_reason(operator: User, guest: Guest) -> None:

@@ -234,6 +234,17 @@ async def test_a_scope_by_a_token_narrows_what_is_heard() -> None:
     assert heard(page) == ["guest u1 set", "host 1 set"]
 
 
+async def test_a_token_hears_of_its_owners_jobs_what_its_scope_covers_and_what_it_made_itself() -> None:
+    house = House((1, "u1", ("web",)), (1, "u2", ("db",)))
+    script = house.open(Scope(4, ALL.rights, limits=WEB.rights, token="t1"))
+    browser = house.open(Scope(4, Rights()))
+    by_page, by_another = job("u2", user=4), {**job("u2", user=4), "token": "t2"}
+    by_itself, covered = {**job("u2", user=4), "token": "t1"}, job("u1", user=4)
+    house.say(by_page, by_another, by_itself, covered)
+    assert heard(script) == ["job u2", "job u1"]
+    assert len(heard(browser)) == 4, "one's own, whatever made them"
+
+
 async def test_that_somebodys_rights_changed_is_the_hubs_affair_alone() -> None:
     house = House()
     mine, others = house.open(WEB), house.open(ALL)
