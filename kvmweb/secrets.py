@@ -26,3 +26,14 @@ def read_or_make(path: Path, make: object = None) -> str:
         finally:
             fresh.unlink()
     return path.read_text(encoding="utf-8").strip()
+
+
+def replace(path: Path, value: str) -> None:
+    """Put another value in the place of the secret in `path`: a reader finds the one or the other, whole."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(value)
+        file.flush()
+        os.fsync(descriptor)
+    fresh.replace(path)

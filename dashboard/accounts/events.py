@@ -38,6 +38,7 @@ EVENTS: dict[str, Promise] = {
     "console.open": _("Open console"),
     "job.cancel": _("Cancel job"),
     "kvmweb.restore": _("Restore kvmweb from a backup"),
+    "kvmweb.renew_keys": _("Make new keys for stored secrets"),
     "audit.export": _("Export audit log"),
 }
 """An event of another kind is added here on purpose; a test holds that every code in use has its words."""

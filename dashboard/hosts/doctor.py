@@ -21,7 +21,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from dashboard.inventory import fullness
+from dashboard.inventory import credentials, fullness, sealing
 from dashboard.virt import nodes
 from dashboard.virt.connection import open_connection
 from dashboard.virt.errors import VirtError
@@ -168,8 +168,8 @@ def secrets() -> Findings:
 
 def database() -> Findings:
     """The database answers and is up to date."""
-    name = settings.DATABASES["default"]["NAME"]
-    if connection.vendor == "sqlite" and not Path(name).exists():
+    if not _database_is_there():
+        name = settings.DATABASES["default"]["NAME"]
         yield Finding("note", f"There is no database yet ({name})", "make run makes it")
         return
     try:
@@ -188,6 +188,37 @@ def database() -> Findings:
         )
     else:
         yield Finding("ok", f"The database ({connection.vendor}) answers and is up to date")
+
+
+def _database_is_there() -> bool:
+    """False where looking would make SQLite's file."""
+    return connection.vendor != "sqlite" or Path(settings.DATABASES["default"]["NAME"]).exists()
+
+
+def keys() -> Findings:
+    """The keys that are here open what the database keeps sealed."""
+    given, public = settings.HOST_KEYS, settings.HOST_PUBLIC_KEY
+    try:
+        if given and public and sealing.public_half(given[0]) != public:
+            mend = f"set KVMWEB_HOST_PUBLIC_KEY={sealing.public_half(given[0])}"
+            yield Finding("broken", "KVMWEB_HOST_PUBLIC_KEY does not belong to the first of KVMWEB_HOST_KEYS", mend)
+        sealing.seal(public or sealing.public_half(sealing.make_key()), "", "")
+        lost = ", ".join(host.name for host in credentials.unreadable()) if _database_is_there() else ""
+    except ValueError:
+        text = "KVMWEB_ENCRYPTION_KEYS, KVMWEB_HOST_KEYS or KVMWEB_HOST_PUBLIC_KEY holds something that is no key"
+        yield Finding("broken", text, "see docs/settings.md about keys")
+        return
+    except DatabaseError:
+        return  # said already
+    finally:
+        connection.close()
+    if lost:
+        mend = "bring the keys back (folder `secrets` of a backup), or remove these hosts and add them again"
+        yield Finding("broken", f"The keys that are here do not open the credentials of: {lost}", mend)
+    elif credentials.can_read():
+        yield Finding("ok", "Hosts' credentials can be opened")
+    else:
+        yield Finding("note", "Only KVMWEB_HOST_PUBLIC_KEY is here: hosts' credentials are taken in and not opened")
 
 
 def room() -> Findings:
@@ -334,6 +365,7 @@ CHECKS: tuple[Callable[[], Findings], ...] = (
     state_folder,
     secrets,
     database,
+    keys,
     files,
     redis_server,
     room,

@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,17 +29,25 @@ FIELDS = ("private_key", "password", "ca", "client_cert", "client_key")
 
 
 def _privates() -> list[str]:
-    """The keys that open credentials, newest first: those given, or (one process, one person) made of the other keys.
+    """The keys that open credentials, newest first: those given, then those made of the installation's other keys.
 
     None in a process that is given the public half only: it takes credentials in and cannot read them again.
     """
-    if settings.HOST_KEYS:
-        return list(settings.HOST_KEYS)
-    return [] if settings.HOST_PUBLIC_KEY else [sealing.derived(key.strip()) for key in settings.ENCRYPTION_KEYS]
+    if settings.HOST_PUBLIC_KEY and not settings.HOST_KEYS:
+        return []
+    # What was sealed before there were keys for hosts alone is still read, until `renew` has sealed it anew.
+    return [*settings.HOST_KEYS, *(sealing.derived(key.strip()) for key in settings.ENCRYPTION_KEYS)]
+
+
+def can_read() -> bool:
+    """Whether this process has keys that open credentials, and not the public half alone."""
+    return bool(_privates())
 
 
 def _public() -> str:
-    return settings.HOST_PUBLIC_KEY or sealing.public_half(_privates()[0])
+    if settings.HOST_PUBLIC_KEY and not settings.HOST_KEYS:
+        return str(settings.HOST_PUBLIC_KEY)
+    return sealing.public_half(_privates()[0])
 
 
 def load_secrets(host: Host) -> dict[str, str]:
@@ -69,9 +78,12 @@ def store_secrets(host: Host, **fields: str) -> None:
     if unknown:
         raise KeyError(f"no such secret: {', '.join(sorted(unknown))}")
     if host.secrets and not host.secrets.startswith("{"):
-        fields = {**_loaded_as_before(host), **fields}
+        with suppress(InvalidToken):  # its key is lost, and it with it
+            fields = {**_loaded_as_before(host), **fields}
         host.secrets = ""
     kept: dict[str, Any] = json.loads(host.secrets) if host.secrets else {"sealed": {}, "public": ""}
+    if can_read():
+        kept["sealed"] = {name: text for name, text in kept["sealed"].items() if _opens(text, name, _privates())}
     kept["sealed"] |= {name: sealing.seal(_public(), text, name) for name, text in fields.items() if text}
     for name in [name for name, text in fields.items() if not text]:
         kept["sealed"].pop(name, None)
@@ -84,7 +96,10 @@ def public_key(host: Host) -> str:
     """The public half of the host's SSH key, without a comment; "" if it has none."""
     if host.secrets.startswith("{"):
         return str(json.loads(host.secrets)["public"])
-    return _public_line(load_secrets(host).get("private_key", ""))
+    try:
+        return _public_line(load_secrets(host).get("private_key", ""))
+    except VirtError:
+        return ""  # the host's check says that it cannot be read
 
 
 def _public_line(private: str) -> str:
@@ -108,14 +123,48 @@ def reencrypt(host: Host) -> bool:
     return True
 
 
-def renew_older() -> None:
-    """Seal what versions before 0.2 kept otherwise. For a process that has the keys, when it starts."""
-    for host in Host.objects.exclude(secrets="").exclude(secrets__startswith="{"):
+def renew() -> list[Host]:
+    """Seal with the newest key what older keys or versions before 0.2 sealed; the hosts whose keys are not here.
+
+    For a process that has the keys, when it starts.
+    """
+    lost = []
+    for host in Host.objects.exclude(secrets="") if can_read() else ():
+        before = host.secrets
+        if _newest(before):
+            continue
         try:
-            if reencrypt(host):
-                Host.objects.filter(pk=host.pk).update(secrets=host.secrets)
+            reencrypt(host)
         except VirtError as error:
             log.warning("Host %s: %s", host, error)
+            lost.append(host)
+        else:  # unless somebody has entered others meanwhile
+            Host.objects.filter(pk=host.pk, secrets=before).update(secrets=host.secrets)
+    return lost
+
+
+def unreadable() -> list[Host]:
+    """The hosts whose credentials none of the keys that are here opens."""
+    lost = []
+    for host in Host.objects.exclude(secrets="") if can_read() else ():
+        try:
+            load_secrets(host)
+        except VirtError:
+            lost.append(host)
+    return lost
+
+
+def _newest(kept: str) -> bool:
+    sealed = json.loads(kept)["sealed"] if kept.startswith("{") else {"": ""}
+    return all(_opens(text, name, _privates()[:1]) for name, text in sealed.items())
+
+
+def _opens(text: str, name: str, privates: list[str]) -> bool:
+    try:
+        sealing.unseal(privates, text, name)
+    except sealing.Unreadable:
+        return False
+    return True
 
 
 def folder_of(host: Host) -> Path:

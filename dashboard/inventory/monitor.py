@@ -14,7 +14,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from dashboard.inventory import bus, clocks, metrics, publish, screens, store
-from dashboard.inventory.credentials import remove_files, renew_older
+from dashboard.inventory.credentials import remove_files, renew
 from dashboard.inventory.database import tidy
 from dashboard.inventory.enrol import enrol_this_machine
 from dashboard.inventory.models import Host
@@ -114,7 +114,7 @@ class Monitor:
 
     def _enrol(self) -> None:
         with suppress(DatabaseError):  # what is kept as before can be read as well, and is renewed at the next start
-            renew_older()
+            renew()
         while not self.stopping.is_set() and not enrol_this_machine():
             tidy()
             self.stopping.wait(LOOK_SECONDS)

@@ -18,6 +18,8 @@ from django.conf import settings
 from django.db import connections, transaction
 from django.utils import timezone
 
+from dashboard.inventory import credentials
+from dashboard.inventory.models import Host
 from dashboard.upkeep import archive, rows
 from kvmweb import __version__, env
 
@@ -45,6 +47,11 @@ def make(target: Path, passphrase: str = "") -> archive.Manifest:
     if rows.pending():
         raise NotPossible(
             "The database is that of an older version. Start kvmweb once, or run manage.py migrate, first."
+        )
+    if not credentials.can_read() and Host.objects.exclude(secrets="").exists():
+        raise NotPossible(
+            "Only KVMWEB_HOST_PUBLIC_KEY is here, so the backup would hold credentials of hosts that nothing opens. "
+            "Make it where KVMWEB_HOST_KEYS is, too."
         )
     _room(target.parent)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")

@@ -78,8 +78,7 @@ def run(source: Path, *, replace: bool = False, passphrase: str = "") -> Report:
         if connection.vendor != "postgresql":
             _swap(there / real.name, real, aside)
         for name in archive.SECRETS:
-            if (there / name).exists():
-                _keep_secret(there / name, state / name, aside)
+            _put_secret(there / name, state / name, aside)
         aftermath.empty_redis()
     report.notes = _notes(manifest)
     return report
@@ -205,12 +204,14 @@ def _lines(there: Path) -> Iterator[tuple[str, rows.Row]]:
             yield name, row
 
 
-def _keep_secret(source: Path, target: Path, aside: Path | None) -> None:
+def _put_secret(source: Path, target: Path, aside: Path | None) -> None:
+    """Those of the backup, and no other: what only the installation before this one had goes with it."""
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if target.exists() and aside is not None:
         target.rename(aside / f"secret-{target.name}")
-    source.chmod(0o600)
-    source.replace(target)
+    if source.exists():
+        source.chmod(0o600)
+        source.replace(target)
 
 
 def _notes(manifest: archive.Manifest) -> list[str]:

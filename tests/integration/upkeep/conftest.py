@@ -11,6 +11,7 @@ import pytest
 
 django.setup()  # a conftest named on the command line is read before pytest-django has done so
 
+from dashboard.inventory import sealing
 from dashboard.upkeep import rows
 from tests.integration.upgrade import released, seed
 from tests.integration.upkeep.installation import Installation
@@ -39,4 +40,6 @@ def full(installation: Make, django_db_blocker: Any) -> Installation:
     with django_db_blocker.unblock(), made.database.as_default():
         released.load(released.states()[-1])
         seed.later(rows.migrate())
+    (made.state / "secrets").mkdir(mode=0o700)
+    (made.state / "secrets" / "hosts").write_text(sealing.make_key())
     return made

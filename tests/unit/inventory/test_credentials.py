@@ -96,7 +96,7 @@ def test_what_earlier_versions_kept_is_read_changed_and_renewed(settings: Any) -
     older = fernet.encrypt(json.dumps({"password": "old", "private_key": "K"}).encode()).decode()
     host = Host.objects.create(name="older", transport="tcp", address="192.0.2.1", secrets=older)
     assert credentials.load_secrets(host) == {"password": "old", "private_key": "K"}
-    credentials.renew_older()
+    assert credentials.renew() == []
     host.refresh_from_db()
     assert host.secrets.startswith("{")
     assert credentials.load_secrets(host) == {"password": "old", "private_key": "K"}
