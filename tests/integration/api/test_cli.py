@@ -46,8 +46,9 @@ class Shell:
         return {**clean, "HOME": str(self.home), **more}
 
     def begin(self, *argv: str, **env: str) -> subprocess.Popen[str]:
+        # Tests that run in the background have Ctrl-C switched off, and so would what they start.
         return subprocess.Popen(
-            [sys.executable, "-m", "kvmweb.cli", *argv],
+            ["env", "--default-signal=INT", sys.executable, "-m", "kvmweb.cli", *argv],
             cwd=ROOT, env=self.env(**env), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
