@@ -8,11 +8,11 @@ from __future__ import annotations
 import shlex
 import subprocess
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.bench.measure import BenchError, Run, middle
+from tests.bench.measure import BenchError, Run, cpu_seconds, middle
 from tests.bench.report import Figure, figure
 from tests.bench.world import World, moment, world
 from tests.lab import guests
@@ -24,6 +24,7 @@ AT_ONCE = 4
 """As many as kvmweb works on at once on one host (KVMWEB_BULK_PER_HOST, as it comes)."""
 NAME = "bulk-"
 PATIENCE = 180.0
+PROCESSES = {"worker": "kvmweb.worker", "monitor": "manage.py monitor", "web": "kvmweb.asgi", "Redis": "redis-server"}
 
 
 @dataclass
@@ -71,9 +72,12 @@ def measure(run: Run) -> list[Figure]:
         for _ in range(run.times(3, 1)):
             for word, start in ways.items():
                 place.settle(1)
+                before = spent(place)
                 began = start(herd)
                 told = herd.heard(began)
                 herd.wait_for("paused")
+                for name, seconds in (spent(place) - before).items():
+                    took[f"{word}, CPU of {name}"].append(seconds)
                 took[word].append(max(told) - began)
                 took[f"{word}, first"].append(min(told) - began)
                 if word == "web":
@@ -129,6 +133,14 @@ def typed(line: str) -> float:
     return began
 
 
+def spent(place: World) -> Counter[str]:
+    """CPU seconds that the processes of kvmweb have used so far, by name."""
+    found: Counter[str] = Counter()
+    for name, words in PROCESSES.items():
+        found[name] += cpu_seconds(place.process(words))  # type: ignore[assignment]
+    return found
+
+
 def parent_ended(place: World) -> float:
     """When the newest job for many had ended, as its row says; parents wait in no queue."""
     found = place.ask("SELECT finished_at FROM jobs_job WHERE queue = '' ORDER BY created_at DESC LIMIT 1")
@@ -138,10 +150,14 @@ def parent_ended(place: World) -> float:
 def figures(took: dict[str, list[float]], count: int) -> list[Figure]:
     """All beside both loops."""
     web, loop, parallel = (middle(took[word]) for word in ("web", "loop", "parallel"))
+    own = {name: middle(took[f"web, CPU of {name}"] or [0.0]) for name in PROCESSES}
+    watching = middle(took["loop, CPU of monitor"] or [0.0])
+    own_note = ", ".join(f"{name} {1000 * seconds / count:.0f}" for name, seconds in own.items())
     laps = f"{len(took['web'])} × {count} guests, by libvirt's own events"
     return [
         figure(f"bulk start of {count} paused guests", web, "s", floor=loop, note=f"{laps}; peer: shell loop of virsh start"),
         figure(f"bulk start of {count} paused guests beside xargs", web, "s", floor=parallel, note=f"peer: xargs -P {AT_ONCE}, as many at once as kvmweb"),
         figure("bulk start until the first guest runs", middle(took["web, first"]), "s", floor=middle(took["loop, first"]), note="parent and all children are written first"),
+        figure("bulk start, CPU time of kvmweb for each guest", 1000 * sum(own.values()) / count, "ms", floor=1000 * watching / count, note=f"{own_note} ms; floor: the monitor, which follows the loop as well"),
         figure("bulk start until the parent job has ended", middle(took["parent"]), "s", floor=web, note="floor: the last guest's event"),
     ]  # fmt: skip
