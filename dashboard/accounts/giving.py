@@ -22,6 +22,13 @@ def beyond(actor: User, role: str, place: str, key: str) -> Held:
     return frozenset(name for name in allows & given_on(place) if not _has(actor, name, place, key))
 
 
+def beyond_at(actor: User, role: str, where: Place) -> Held:
+    """The same for one guest as it is now: what the role would give on it that `actor` does not have on it."""
+    allows = ROLES.get(role) or permissions_of([role]).get(role, frozenset())
+    both = (rights_of(actor), limits_of(actor))
+    return frozenset(name for name in allows & ON_GUESTS if not all(one.allow(name, where) for one in both))
+
+
 def refuse_take_over(actor: User, person: User) -> None:
     """Refuse what would let `actor` sign in as somebody who may do more than they do themselves, disabled or not."""
     theirs = Grant.objects.filter(Q(user=person) | Q(group__user=person)).distinct()

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from dashboard.accounts import turns
 from dashboard.accounts.access import Place, can, rights_of
 from dashboard.accounts.audit import record
-from dashboard.accounts.giving import Refusal, beyond, refuse_beyond
+from dashboard.accounts.giving import Refusal, beyond, beyond_at, refuse_beyond
 from dashboard.accounts.models import Grant, Role, User
 from dashboard.accounts.people import LastAdministrator, administrators
 from dashboard.accounts.permissions import OPERATOR
@@ -123,12 +123,19 @@ def tags_granted() -> set[str]:
     return {key.lower() for key in Grant.objects.filter(place=Grant.Where.TAG).values_list("key", flat=True).distinct()}
 
 
-def guarded(user: User, before: Iterable[str], after: Iterable[str]) -> list[str]:
-    """The tags by whose coming or going somebody would gain or lose rights, if `user` may not decide on that."""
-    changed = {tag.lower() for tag in before} ^ {tag.lower() for tag in after}
-    if not changed or can(user, "people.manage"):
-        return []
-    return sorted(changed & tags_granted())
+def guarded(user: User, where: Place, after: Iterable[str]) -> list[str]:
+    """The tags by whose coming or going somebody would gain or lose rights, if `user` may not decide on that.
+
+    `where`: the guest as it is. Who manages people may, but gives nobody more on it than they have themselves.
+    """
+    before, wanted = {tag.lower() for tag in where.tags}, {tag.lower() for tag in after}
+    changed = before ^ wanted
+    if not changed or not can(user, "people.manage"):
+        return sorted(changed & tags_granted()) if changed else []
+    given = Grant.objects.filter(place=Grant.Where.TAG).values_list("key", "role").distinct()
+    return sorted(
+        {key.lower() for key, role in given if key.lower() in wanted - before and beyond_at(user, role, where)}
+    )
 
 
 def forget_host(pk: int) -> None:

@@ -12,6 +12,7 @@ from lxml import etree
 from pydantic import AfterValidator, Field, model_validator
 
 from dashboard.accounts import grants
+from dashboard.accounts.access import Place
 from dashboard.guests.operations.common import (
     NEEDS_OFF,
     by_state,
@@ -54,7 +55,8 @@ DESCRIPTION_RULE = _("Use at most 64 KiB of plain text, without control characte
 TAGS_RULE = _("Use up to 32 tags, each one word of at most 50 letters, digits, dots, dashes, colons or underscores.")
 
 GUARDED = gettext_noop(
-    "Rights are granted by %(tags)s: only who manages people may add it to a machine or take it away."
+    "Rights are granted by %(tags)s: only who manages people may take it away from a machine, or add it to one on which"
+    " they may do as much themselves."
 )
 
 # What the rules above are to readers of the API's description; the validators decide.
@@ -154,19 +156,22 @@ def _set_description(context: Context) -> None:
 
 
 def _check_tags(user: User, guest: Guest, params: TagsParams) -> dict[str, list[Text]]:
-    return {"tags": refused} if (refused := _guarded(user, guest.tags, params.tags)) else {}
+    return {"tags": refused} if (refused := _guarded(user, guest, params.tags)) else {}
 
 
-def _guarded(user: User, before: Iterable[str], after: Iterable[str]) -> list[Text]:
-    """Why this person may not let these tags become those: somebody would gain or lose rights by it."""
-    tags = grants.guarded(user, before, after)
+def _guarded(user: User, guest: Guest, after: Iterable[str]) -> list[Text]:
+    """Why this person may not let its tags become these: somebody would gain or lose rights by it."""
+    tags = grants.guarded(user, guest.place, after)
     return [gettext(GUARDED) % {"tags": ", ".join(tags)}] if tags else []
 
 
 def _stay_guarded(context: Context, after: Iterable[str]) -> None:
     """The same once more, against what libvirt says now: the mirror may be behind, and grants may be new."""
     person = context.job.created_by
-    tags = grants.guarded(person, change.tags_of(context.conn, context.uuid), after) if person else []
+    if person is None or context.host is None:
+        return
+    where = Place(context.host.pk, context.uuid, tuple(change.tags_of(context.conn, context.uuid)))
+    tags = grants.guarded(person, where, after)
     if tags:
         raise Failed(GUARDED, code="denied", tags=", ".join(tags))
 
@@ -189,7 +194,7 @@ def _check_retag(user: User, guest: Guest, params: RetagParams) -> dict[str, lis
         valid_tags(params.of(guest.tags))
     except ValueError:
         return {"add": [TAGS_RULE]}
-    refused = _guarded(user, guest.tags, params.of(guest.tags))
+    refused = _guarded(user, guest, params.of(guest.tags))
     return {"add" if params.add else "remove": refused} if refused else {}
 
 

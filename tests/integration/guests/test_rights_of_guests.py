@@ -105,7 +105,7 @@ def test_a_tag_on_which_rights_hang_is_put_on_by_who_manages_people_only(
     grants.add(actor=anna, to=house.user, role="viewer", place="tag", key="prod")
     with pytest.raises(Invalid, match="correct") as refused:
         house.do(operation, lab, **wish)
-    assert "only who manages people may add it" in str(refused.value.errors)
+    assert "only who manages people may take it away" in str(refused.value.errors)
     house.done("guest.tags", lab, tags=["free"])
     house.user = anna
     house.done(operation, lab, **wish)

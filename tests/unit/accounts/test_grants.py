@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 from dashboard.accounts import grants, people
-from dashboard.accounts.access import can, can_somewhere, guests_where, on_hosts_where, rights_of
+from dashboard.accounts.access import Place, can, can_somewhere, guests_where, on_hosts_where, rights_of
 from dashboard.accounts.explain import effective, explain
 from dashboard.accounts.giving import Refusal
 from dashboard.accounts.models import AuditEntry, Grant, PasswordLink, Role, User
@@ -422,10 +422,21 @@ def test_places_are_found_by_their_names(anna: User, alpha: Host) -> None:
 def test_a_tag_on_which_something_is_granted_is_moved_by_who_manages_people_only(anna: User, ben: User) -> None:
     Grant.objects.create(user=ben, role=OPERATOR, place="everything")
     grants.add(actor=anna, to=ben, role=ADMINISTRATOR, place="tag", key="Prod")
-    assert grants.guarded(fresh(ben), ["prod"], []) == ["prod"]
-    assert grants.guarded(fresh(ben), [], ["PROD", "x"]) == ["prod"]
-    assert grants.guarded(fresh(ben), ["prod"], ["Prod", "other"]) == []
-    assert grants.guarded(fresh(anna), ["prod"], []) == []
+    assert grants.guarded(fresh(ben), Place(1, "u", ("prod",)), []) == ["prod"]
+    assert grants.guarded(fresh(ben), Place(1, "u"), ["PROD", "x"]) == ["prod"]
+    assert grants.guarded(fresh(ben), Place(1, "u", ("prod",)), ["Prod", "other"]) == []
+    assert grants.guarded(fresh(anna), Place(1, "u", ("prod",)), ["x"]) == []
+
+
+def test_who_manages_people_gives_nobody_more_by_a_tag_than_they_have_on_the_machine(manager: User) -> None:
+    """Administrator of what is tagged "mine": to tag any machine so would make one its administrator."""
+    Role.objects.filter(slug="managers").update(permissions=["people.manage", "guest.view", "guest.change"])
+    Grant.objects.create(user=manager, role=ADMINISTRATOR, place="tag", key="mine")
+    Grant.objects.create(user=manager, role=VIEWER, place="tag", key="seen")
+    Grant.objects.create(user=manager, role=OPERATOR, place="guest", key="1/u")
+    assert grants.guarded(fresh(manager), Place(1, "v"), ["mine"]) == ["mine"]
+    assert grants.guarded(fresh(manager), Place(1, "v", ("mine",)), []) == [], "less is always allowed"
+    assert grants.guarded(fresh(manager), Place(1, "u"), ["seen"]) == [], "they watch it anyway"
 
 
 def test_grants_go_with_their_host_and_with_a_guest_that_is_deleted(anna: User, ben: User, alpha: Host) -> None:
