@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import BigIntegerField, Count, F, Q, QuerySet, Sum
+from django.db.models import BigIntegerField, Count, Exists, F, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -96,9 +96,15 @@ def _troubled(user: User) -> QuerySet[Guest]:
 
 
 def _failed(user: User) -> QuerySet[Job]:
+    """Jobs that went wrong and were not done since: the same again, on the same object, that succeeded settles one."""
     wrong = (Job.State.FAILED, Job.State.NEEDS_ATTENTION)
     since = timezone.now() - FAILED_WITHIN
-    return visible_jobs(user).filter(state__in=wrong, created_at__gte=since, parent=None)
+    same = {name: OuterRef(name) for name in ("operation", "host_id", "object_kind", "object_key")}
+    done = Job.objects.filter(**same, state=Job.State.SUCCEEDED, created_at__gt=OuterRef("created_at")).exclude(
+        object_key=""
+    )
+    settled = Q(state=Job.State.FAILED) & Exists(done)
+    return visible_jobs(user).filter(state__in=wrong, created_at__gte=since, parent=None).exclude(settled)
 
 
 def _full(user: User) -> QuerySet[Pool]:

@@ -9,7 +9,7 @@ from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from dashboard.accounts.access import can_somewhere, guests_where, on_hosts_where
 from dashboard.accounts.models import User
@@ -23,7 +23,7 @@ Item = dict[str, str]
 LONGEST = 100
 MOST = 6
 PAGES: tuple[tuple[Promise, str, str, str], ...] = (
-    (gettext_lazy("Start"), "start:page", "house", ""),
+    (pgettext_lazy("page", "Start"), "start:page", "house", ""),
     (gettext_lazy("Virtual machines"), "guests:list", "monitor", "guest.view"),
     (gettext_lazy("Create virtual machine"), "guests:create", "plus", "guest.create"),
     (gettext_lazy("Kept searches"), "guests:searches", "bookmark", "guest.view"),
@@ -33,8 +33,12 @@ PAGES: tuple[tuple[Promise, str, str, str], ...] = (
     (gettext_lazy("Networks"), "networks:list", "network", "network.view"),
     (gettext_lazy("Jobs"), "jobs:list", "list-checks", ""),
     (gettext_lazy("People"), "accounts:people", "users", "people.manage"),
+    (gettext_lazy("Groups"), "accounts:people-groups", "users", "people.manage"),
+    (gettext_lazy("Roles"), "accounts:people-roles", "key-round", "people.manage"),
     (gettext_lazy("Audit log"), "audit:list", "scroll-text", "audit.view"),
     (gettext_lazy("Preferences"), "accounts:preferences", "settings", ""),
+    (gettext_lazy("Signing in"), "accounts:security", "lock", ""),
+    (gettext_lazy("API tokens"), "accounts:tokens", "key-round", ""),
 )
 
 

@@ -17,8 +17,10 @@ const button = $("#drawer-button");
 const jobs = new Map();
 const cards = new Map();
 const silent = new Set();
+const heard = new Map(); // job → how many rows the live stream had told of when it last told of this one
 let leaving = 0;
 let byItself = false;
+let told = 0;
 
 const remembered = (value) => {
   try {
@@ -67,6 +69,7 @@ function forgetOldest() {
     const element = list.lastElementChild;
     cards.delete(element.dataset.job);
     jobs.delete(element.dataset.job);
+    heard.delete(element.dataset.job);
     element.remove();
   }
 }
@@ -127,18 +130,31 @@ function resized() {
   $("[data-drawer-size]").setAttribute("aria-label", drawer.dataset.size === "full" ? _("Smaller") : _("Larger"));
 }
 
-/** A job that was just submitted: shown, and the card opens. */
+/** A row that was fetched: what the stream has told of the job since `began` may be newer, and stays. */
+function takeFetched(job, began, old = false) {
+  if ((heard.get(job.id) ?? 0) <= began) take(job, old);
+}
+
+/** A job that was just submitted: shown, and the card opens. The stream may have told of it before the answer came. */
 export function showJob(job) {
-  take(job);
+  takeFetched(job, 0);
+  const now = jobs.get(job.id) ?? job;
   open("peek", true);
-  announce(`${job.label} ${job.object_name}: ${job.state_label}`);
-  if (!active(job)) leaveSoon();
+  announce(`${now.label} ${now.object_name}: ${now.state_label}`);
+  if (!active(now)) leaveSoon();
+}
+
+/** No card from now on; one that the stream has made before the answer came goes. */
+function hush(id) {
+  silent.add(id);
+  cards.get(id)?.remove();
+  cards.delete(id);
 }
 
 /** A job to follow without opening anything; `quiet` jobs are shown only when they fail. */
 export function followJob(job, { quiet = false } = {}) {
-  if (quiet) silent.add(job.id);
-  take(job);
+  if (quiet) hush(job.id);
+  takeFetched(job, 0);
 }
 
 async function cancel(id) {
@@ -150,8 +166,9 @@ async function cancel(id) {
 }
 
 async function load() {
+  const began = told;
   const data = await getJSON("/jobs/recent.json");
-  for (const job of data.jobs) take(job, !active(job));
+  for (const job of data.jobs) takeFetched(job, began, !active(job));
 }
 
 /** Without live updates jobs are asked for, as long as one runs. */
@@ -163,7 +180,10 @@ function listen() {
   const me = Number(document.body.dataset.user);
   onMessage("job", (message) => {
     if (message.row.parent) return; // its parent's card stands for it
-    if (message.user === me || jobs.has(message.row.id)) take(localised(message.row));
+    if (message.user !== me && !jobs.has(message.row.id)) return;
+    told += 1;
+    heard.set(message.row.id, told);
+    take(localised(message.row));
   });
   document.addEventListener("kvmweb:resync", () => load().catch(() => {}));
   button.addEventListener("click", () => (drawer.hidden ? open("full") : close()));

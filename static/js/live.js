@@ -122,6 +122,9 @@ export function longestWait(tries, pages) {
   return Math.min(MAX_WAIT_S, pages > FEW ? CROWD_WAIT_S * 2 ** (tries - 1) : 2 ** tries);
 }
 
+/** As long as a page waits before its n-th try, in milliseconds: the same dice for whatever it asks again. */
+export const patience = (tries) => Math.random() * longestWait(tries, crowd) * 1000;
+
 function show(status) {
   const indicator = $("#live-indicator");
   if (!indicator || indicator.dataset.status === status) return;
@@ -181,9 +184,8 @@ async function lost(event) {
   show("reconnecting");
   attempts += 1;
   if (attempts % 4 === 0 && (await isSignedOut())) return signedOut();
-  const wait = Math.random() * longestWait(attempts, crowd) * 1000;
   clearTimeout(retry);
-  retry = setTimeout(connect, wait);
+  retry = setTimeout(connect, patience(attempts));
 }
 
 async function isSignedOut() {

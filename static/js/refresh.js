@@ -1,12 +1,15 @@
 // Fetches the page again and replaces parts of it by id: after a gap in the live stream, or when structure changed.
 
 import { $$ } from "./dom.js";
-import { keepNews } from "./live.js";
+import { keepNews, patience } from "./live.js";
 
 const CALM_MS = 100;
 
 let running = null;
 const held = new Set();
+let missed = new Set(); // parts whose fetch failed: what made it necessary is not told twice
+let later = 0;
+let failures = 0;
 let suspicious = false; // since a gap or a change of rights, until the page was fetched again
 
 /**
@@ -23,12 +26,13 @@ export async function refresh(ids = null, url = location.href, { leave = () => [
   const tellNews = keepNews();
   try {
     const headers = { Accept: "text/html" }; // as a page: with its position in the live stream
-    const response = await fetch(url, { credentials: "same-origin", headers, signal: mine.controller.signal });
+    const options = { credentials: "same-origin", headers, signal: mine.controller.signal };
+    const { response, text } = await ask(url, options, names);
     // What its person may see no longer gives way to the page that says so: nothing of it may stay on the screen.
     if (suspicious && (response.status === 403 || response.status === 404)) location.reload();
     if (!response.ok) return false;
     suspicious = false;
-    const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+    const fresh = new DOMParser().parseFromString(text, "text/html");
     for (const id of leave(fresh)) names.delete(id);
     for (const id of names) {
       const old = document.getElementById(id);
@@ -75,6 +79,31 @@ export function refreshQuietly(ids = null) {
   refresh(ids).catch((error) => {
     if (error.name !== "AbortError") console.warn("refresh", error);
   });
+}
+
+/** The page's text. Where nobody answers the parts are asked for again until somebody does. */
+async function ask(url, options, names) {
+  try {
+    const response = await fetch(url, options);
+    const text = await response.text();
+    if (response.status >= 500 || response.status === 429) tryLater(names);
+    else failures = 0;
+    return { response, text };
+  } catch (error) {
+    if (error.name !== "AbortError") tryLater(names);
+    throw error;
+  }
+}
+
+function tryLater(names) {
+  for (const name of names) missed.add(name);
+  failures += 1;
+  clearTimeout(later);
+  later = setTimeout(() => {
+    const wanted = [...missed];
+    missed = new Set();
+    refreshQuietly(wanted);
+  }, patience(failures));
 }
 
 document.addEventListener("kvmweb:resync", () => {

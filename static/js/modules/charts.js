@@ -141,7 +141,10 @@ class Charts {
 
   async again() {
     try {
-      this.samples = (await getJSON(this.box.dataset.history)).samples;
+      const { samples } = await getJSON(this.box.dataset.history);
+      const last = samples.at(-1)?.[0] ?? 0;
+      const newer = this.samples.filter(([time]) => time > last); // heard while the history was on its way
+      this.samples = [...samples, ...newer].slice(-MAX_POINTS);
       this.each((chart) => chart.update(this.samples));
       this.tell();
     } catch (error) {

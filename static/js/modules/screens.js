@@ -56,7 +56,10 @@ class Screens {
     if (!wanted.length) return ASK_MS;
     const keyOf = (card) => card.dataset.row.slice("guest/".length);
     const { shots } = await getJSON(`${this.grid.dataset.shots}?want=${wanted.map(keyOf).join(",")}`);
-    for (const card of wanted) this.show(card, shots[keyOf(card)] ?? card.dataset.mark ?? "");
+    for (const card of wanted) {
+      const on = ON.includes(card.dataset.shown); // it may have gone off while the answer was on its way
+      this.show(card, on ? (shots[keyOf(card)] ?? card.dataset.mark ?? "") : "");
+    }
     // The first picture is worth asking for soon.
     return wanted.every((card) => shots[keyOf(card)]) ? ASK_MS : SOON_MS;
   }

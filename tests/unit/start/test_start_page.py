@@ -36,7 +36,7 @@ def make_pool(host: Host, name: str, used: float) -> Pool:
 
 def make_job(guest: Guest, state: str, **fields: Any) -> Job:
     return Job.objects.create(
-        operation="guest.start", host=guest.host, host_name=guest.host.name, object_kind="guest",
+        operation=fields.pop("operation", "guest.start"), host=guest.host, host_name=guest.host.name, object_kind="guest",
         object_key=str(guest.uuid), object_name=guest.name, state=state, **fields,
     )  # fmt: skip
 
@@ -96,6 +96,19 @@ def test_jobs_that_failed_within_a_day_need_attention(browser: Client, host: Hos
     text = page(browser)
     assert "web1" in text and "The disk is gone." in text
     assert "web2" not in text and "web3" not in text
+
+
+def test_what_failed_and_was_done_since_needs_nobody(browser: Client, host: Host) -> None:
+    guest, other = make_guest(host, "tried-again"), make_guest(host, "done-before")
+    make_job(other, Job.State.SUCCEEDED)
+    make_job(other, Job.State.FAILED, error="Failed afterwards.")
+    failed = make_job(guest, Job.State.FAILED, error="The disk is gone.")
+    make_job(guest, Job.State.SUCCEEDED, operation="guest.pause")
+    text = page(browser)
+    assert "The disk is gone." in text and "Failed afterwards." in text
+    make_job(guest, Job.State.SUCCEEDED, operation=failed.operation)
+    text = page(browser)
+    assert "The disk is gone." not in text and "Failed afterwards." in text
 
 
 def test_of_many_jobs_their_parent_speaks(browser: Client, host: Host) -> None:
