@@ -116,7 +116,7 @@ class Caller:
         self.things.callback(connection.close)
         connection.request("GET", f"/api/v1/events{query}", headers={"Accept": "text/event-stream", **headers})
         answer = connection.getresponse()
-        assert answer.status == status, answer.read()
+        assert answer.status == status, (answer.read(), self.mirror.logs())
         stream = Stream(connection, answer)
         self.things.callback(answer.close)
         if status == 200:
