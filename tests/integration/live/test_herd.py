@@ -130,4 +130,5 @@ def test_this_tests_rule_is_the_pages() -> None:
     body = re.search(r"export function longestWait\(tries, pages\) \{\n  return (.*);\n\}", RULES)
     assert body
     assert body[1] == "Math.min(MAX_WAIT_S, pages > FEW ? CROWD_WAIT_S * 2 ** (tries - 1) : 2 ** tries)"
-    assert "Math.random() * longestWait(attempts, crowd) * 1000" in RULES
+    assert "patience = (tries) => Math.random() * longestWait(tries, crowd) * 1000;" in RULES
+    assert "setTimeout(connect, patience(attempts))" in RULES
