@@ -59,7 +59,7 @@ pictures: setup-test ## Make the README's pictures from the running product
 	@DJANGO_ALLOW_ASYNC_UNSAFE=1 $(PYTHON) -m tests.pictures
 
 .PHONY: release-state
-release-state: setup-test ## Keep the database of a release for the upgrade tests: make release-state NAME=0.2.0
+release-state: setup-test ## Keep the database of the release that kvmweb/__init__.py names, for the upgrade tests
 	@$(PYTHON) -m tests.integration.upgrade.released $(NAME)
 
 .PHONY: messages

@@ -1,8 +1,8 @@
 """States of the database as releases left them: how one is written to a file, and how one is made from it again.
 
-    python -m tests.integration.upgrade.released NAME     (make release-state NAME=0.2.0)
+    python -m tests.integration.upgrade.released [NAME]     (make release-state)
 
-writes the present state: the newest one that there is, migrated, with what `seed.later` adds.
+writes the present state under kvmweb's version: the newest one that there is, migrated, with what `seed.later` adds.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from dashboard.upkeep import rows
+from kvmweb import __version__
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = Path(__file__).with_name("states")
@@ -61,8 +63,14 @@ def _migrations(app: str) -> list[Path]:
 
 
 def write(name: str, given: Rows) -> Path:
-    """Keep the present state of the default database under the release's name."""
+    """Keep the present state of the default database under the release's name, once and for all."""
     path = FOLDER / f"{name}.json"
+    if not re.fullmatch(r"\d+(\.\d+)*", name):
+        raise SystemExit(f"{name!r} is no release. Put the version of the release into kvmweb/__init__.py first.")
+    if path.exists():
+        raise SystemExit(
+            f"{path.name} is there. What was released never changes: give the next release another version."
+        )
     state = {"migrations": rows.leaves(), "files": fingerprints(), "rows": given}
     path.write_text(json.dumps(state, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
     return path
@@ -70,6 +78,7 @@ def write(name: str, given: Rows) -> Path:
 
 def main() -> int:
     """Write the next released state."""
+    name = sys.argv[1] if len(sys.argv) > 1 else __version__
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"KVMWEB_STATE_DIR": folder, "DJANGO_SETTINGS_MODULE": "kvmweb.settings"}
         os.environ["KVMWEB_DATABASE_URL"] = ""
@@ -83,7 +92,7 @@ def main() -> int:
         load(states()[-1])
         apps = rows.migrate()
         seed.later(apps)
-        path = write(sys.argv[1], rows_of(apps))
+        path = write(name, rows_of(apps))
         connection.close()
     print(f"{path.relative_to(Path.cwd())}: {path.stat().st_size // 1024} KiB")
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from dashboard.accounts.models import User
 from dashboard.inventory.models import Guest, Host
 from dashboard.jobs.models import Job
 from dashboard.upkeep import rows
+from kvmweb import __version__
 from tests.integration.upgrade import released, seed
 from tests.lab import database
 from tests.lab.redis import RedisServer
@@ -135,6 +137,26 @@ def test_the_next_state_will_hold_something_of_every_table(empty: None, tmp_path
 def test_a_released_migration_never_changes(state: Path) -> None:
     files = json.loads(state.read_text())["files"]
     assert released.fingerprints(list(files)) == files
+
+
+def test_a_release_has_its_state_and_what_has_none_says_that_it_is_no_release(empty: None) -> None:
+    """A version like 0.2.0 is released as it is; what comes after it is called 0.3.0.dev0 until it is."""
+    known = {path.stem: json.loads(path.read_text())["migrations"] for path in released.states()}
+    last = released.states()[-1].stem
+    if __version__ in known:
+        assert rows.leaves() == known[__version__], (
+            f"There are migrations that {__version__} did not have: call this version the next one's, with .dev0 behind."
+        )
+    else:
+        assert re.fullmatch(r"\d+\.\d+\.\d+\.dev0", __version__), (
+            f"No state keeps the database of {__version__}: make release-state"
+        )
+        assert numbers(__version__) > numbers(last), f"{last} is released already"
+    assert f'version = "{__version__}"' in (released.ROOT / "pyproject.toml").read_text()
+
+
+def numbers(version: str) -> list[int]:
+    return [int(part) for part in version.removesuffix(".dev0").split(".")]
 
 
 def test_every_change_of_a_model_has_its_migration(empty: None) -> None:
