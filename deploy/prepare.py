@@ -1,4 +1,7 @@
-"""What must be done before the processes start, in one Django start: translations, migrations, static files."""
+"""What must be done before the processes start, in one Django start: translations, migrations, static files.
+
+`deploy/prepare.py files` leaves the database alone: installed under systemd, kvmweb-migrate.service looks after it.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,8 @@ def main() -> None:
     from django.core.management import call_command
 
     django.setup()
-    call_command("migrate", interactive=False, verbosity=0)
+    if sys.argv[1:] != ["files"]:
+        call_command("migrate", interactive=False, verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
 
 

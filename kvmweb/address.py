@@ -16,16 +16,28 @@ def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def listen() -> tuple[str, int]:
+def listen(setting: str = "KVMWEB_LISTEN") -> tuple[str, int]:
     """Host and port of KVMWEB_LISTEN."""
     try:
-        parts = urlsplit(f"//{env.text('KVMWEB_LISTEN')}")
+        parts = urlsplit(f"//{env.text(setting)}")
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
     if not host or not port:
-        raise env.SettingError("KVMWEB_LISTEN: give an address and a port, like 127.0.0.1:8000 or [::1]:8000")
+        raise env.SettingError(f"{setting}: give an address and a port, like 127.0.0.1:8000 or [::1]:8000")
     return host, port
+
+
+def certificate() -> tuple[str, str] | None:
+    """Files of the certificate and of its key, when nginx speaks https itself."""
+    pair = env.text("KVMWEB_TLS_CERTIFICATE"), env.text("KVMWEB_TLS_KEY")
+    if not any(pair):
+        return None
+    if not all(pair):
+        raise env.SettingError("KVMWEB_TLS_CERTIFICATE and KVMWEB_TLS_KEY: give both or none")
+    if not public_url().startswith("https://"):
+        raise env.SettingError("KVMWEB_PUBLIC_URL: say https://… when there is a certificate")
+    return str(env.path("KVMWEB_TLS_CERTIFICATE")), str(env.path("KVMWEB_TLS_KEY"))
 
 
 def _port(parts: SplitResult) -> int | None:

@@ -53,11 +53,26 @@ declare(
     "Addresses or networks, comma-separated, of the proxy before kvmweb whose X-Forwarded-For names the visitor.",
 )
 declare(
+    "KVMWEB_TLS_CERTIFICATE",
+    "",
+    "path",
+    "Certificate with its chain (PEM), when kvmweb's own nginx is to speak https on KVMWEB_LISTEN; with KVMWEB_TLS_KEY.",
+)
+declare("KVMWEB_TLS_KEY", "", "path", "The certificate's private key (PEM).")
+declare(
+    "KVMWEB_REDIRECT_LISTEN",
+    "",
+    "text",
+    "Address and port on which http:// is only sent on to KVMWEB_PUBLIC_URL, like 0.0.0.0:80. Empty: none.",
+)
+declare(
     "KVMWEB_STATE_DIR",
     "var",
     "path",
     "Folder of the database, sockets, secrets and logs. A relative path is below the checkout.",
 )
+declare("KVMWEB_RUN_DIR", "", "path", "Folder of sockets and locks. Empty: `run` in the state folder.")
+declare("KVMWEB_STATIC_DIR", "", "path", "Folder of the files collected for nginx. Empty: `static` in the state folder.")
 declare(
     "KVMWEB_DATABASE_URL",
     "",

@@ -14,7 +14,7 @@ from kvmweb import address, env, secrets
 
 BASE_DIR = env.BASE_DIR
 STATE_DIR = env.path("KVMWEB_STATE_DIR")
-RUN_DIR = STATE_DIR / "run"
+RUN_DIR = env.path("KVMWEB_RUN_DIR") if env.text("KVMWEB_RUN_DIR") else STATE_DIR / "run"
 STATE_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
 RUN_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -248,7 +248,7 @@ USE_I18N = USE_TZ = True
 TIME_ZONE = env.text("KVMWEB_TIME_ZONE")
 
 STATIC_URL = "/static/"
-STATIC_ROOT = STATE_DIR / "static"
+STATIC_ROOT = env.path("KVMWEB_STATIC_DIR") if env.text("KVMWEB_STATIC_DIR") else STATE_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -221,7 +221,7 @@ def serve(path: str) -> None:
     multiprocessing.set_start_method("fork", force=True)
     WebSockifyServer.get_logger().setLevel(logging.WARNING)
     connections.close_all()
-    server = Gateway(RequestHandlerClass=ConsoleHandler, unix_listen=path, unix_listen_mode=0o600)
+    server = Gateway(RequestHandlerClass=ConsoleHandler, unix_listen=path, unix_listen_mode=0o660)
     gc.freeze()
     log.info("console gateway listens on %s", path)
     server.start_server()

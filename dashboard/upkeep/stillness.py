@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from django.conf import settings
 from django.db import connection, connections
 
 
@@ -18,7 +19,7 @@ def of(state: Path) -> Iterator[str]:
     try:
         reason = ""
         for name in ("lock", "monitor.lock"):
-            path = state / "run" / name
+            path = settings.RUN_DIR / name
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             held.append(descriptor)

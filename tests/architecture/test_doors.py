@@ -169,7 +169,7 @@ def test_no_websocket_opens_for_another_site(path: str, headers: list[tuple[byte
 def test_these_are_all_websockets_there_are() -> None:
     """The gateway's own (/console/vnc) is held by tests/integration/consoles."""
     assert set(asgi_sockets()) == {"/live/", "/console/serial"}
-    nginx = (ROOT / "deploy" / "nginx.conf.in").read_text(encoding="utf-8")
+    nginx = (ROOT / "deploy" / "nginx-site.conf.in").read_text(encoding="utf-8")
     assert set(re.findall(r"location = (/\S+)", nginx)) == {"/live/", "/console/vnc", "/console/serial"}
 
 
