@@ -15,7 +15,7 @@ from tests.survival import scene
 from tests.survival.invariants import assert_holds
 from tests.survival.scene import World, calls, judge
 
-AWAY = 5.0
+AWAY = 20.0
 
 
 class Broker:
@@ -65,6 +65,7 @@ def place(request: pytest.FixtureRequest, lab: Lab) -> Iterator[tuple[World, Bro
             broker.kill()
 
 
+@pytest.mark.timeout(400)
 def test_redis_killed_at_each_step_loses_and_doubles_nothing(place: tuple[World, Broker]) -> None:
     world, broker = place
     with calls(world.host, world.stack.state) as log:
