@@ -45,15 +45,15 @@ function tickAll() {
   }
 }
 
-/** Out of the bar of many to the line one came from; else out of the line or the box. */
+/** Out of the bar of many to the line one came from, or out of the line or the box; of others the focus stays. */
 function leave() {
-  const line = document.activeElement?.closest(".g-many") && rows().find((row) => row.dataset.row === last);
-  if (line) {
-    linkOf(line).focus({ focusVisible: true });
-    return;
+  const focused = document.activeElement;
+  const line = focused?.closest(".g-many") && rows().find((row) => row.dataset.row === last);
+  if (line) linkOf(line).focus({ focusVisible: true });
+  else if (focused === box() || rows().some((row) => row.contains(focused))) {
+    last = null;
+    focused.blur();
   }
-  last = null;
-  document.activeElement?.blur();
 }
 
 const find = () => import("./find.js").then((module) => module.open());

@@ -13,6 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.e2e.browser import PASSWORD, Person
+from tests.e2e.furnished import NAMES, furnish
 from tests.e2e.looks import NARROW, against_wcag, too_wide, unfilled, untranslated
 from tests.e2e.stack import Stack
 from tests.lab.guests import LabGuest, define
@@ -28,6 +29,8 @@ NO_PAGES = {
     "tags", "check", "choices", "menu", "dialog", "history", "many", "many_question", "many_operate", "overview",
     "end-session", "end-other-sessions", "seen", "token-revoke", "set-password", "person-end-session", "person-revoke-token",
     "person-reset-factor", "person-password-link", "people-role-second-factor",
+    "people-places", "person-grant", "people-grant-remove", "person-join", "people-group-grant", "people-group-join",
+    "people-group-leave", "people-group-remove", "people-role-remove", "export", "healthz", "owner",
     "metrics", "words", "taste", "find", "search", "search_edit", "search_delete", "shots", "shot",
 }  # fmt: skip
 STRANGERS = ("/accounts/login/", "/accounts/password/reset/", "/accounts/signup/", "/accounts/inactive/")
@@ -63,29 +66,30 @@ def scene(
     pool = page.get_by_role("link", name="default").first.get_attribute("href") or ""
     person.open("/jobs/", page)
     job = page.locator("tbody a[href^='/jobs/']").first.get_attribute("href") or ""
+    made = furnish(person, page, host, [tiny, off])
     assert not person.unexpected
     person.close()
-    yield _scene(tiny, off, host, pool, job)
+    yield _scene(tiny, off, host, made | {"pool": pool, "job": job})
     off.remove()
 
 
-def _scene(tiny: LabGuest, off: LabGuest, host: LabHost, pool: str, job: str) -> Scene:
+def _scene(tiny: LabGuest, off: LabGuest, host: LabHost, made: dict[str, str]) -> Scene:
     guest = f"/guests/{tiny.uuid}/"
-    pages = {
+    pages = made | {
         "page": "/", "list": "/guests/", "screens": "/guests/?view=screens", "wrong search": "/guests/?q=mem:lots",
         "searches": "/guests/searches/", "search_add": "/guests/searches/new/?q=state:running", "create": "/guests/new/", "detail": guest, "performance": f"{guest}performance/",
         "console": f"{guest}console/", "guest serial": f"{guest}serial/", "xml": f"{guest}xml/",
         "guest jobs": f"{guest}jobs/", "notes": f"{guest}notes/",
         "screen": f"/consoles/{tiny.uuid}/screen/", "serial": f"/consoles/{tiny.uuid}/serial/",
-        "hosts": "/hosts/", "host": "/hosts/1/", "add": "/hosts/new/", "storage": "/storage/", "pool": pool,
-        "networks": "/networks/", "jobs": "/jobs/", "job": job, "people": "/people/", "person": "/people/1/",
+        "hosts": "/hosts/", "host": "/hosts/1/", "add": "/hosts/new/", "storage": "/storage/",
+        "networks": "/networks/", "jobs": "/jobs/", "people": "/people/", "person": "/people/1/",
         "person-add": "/people/new/", "audit": "/audit/", "preferences": "/preferences/",
         "off": f"/guests/{off.uuid}/console/", "nothing found": "/guests/?q=there-is-no-such-guest", "404": "/nowhere/",
         "api-docs": "/api/v1/docs", "security": "/security/", "tokens": "/security/tokens/", "person-security": "/people/1/security/",
         "app": "/accounts/2fa/totp/activate/", "passkey": "/accounts/2fa/webauthn/add/",
         "account_change_password": "/accounts/password/change/", "account_logout": "/accounts/logout/",
     }  # fmt: skip
-    names = frozenset({tiny.name, off.name, host.name, "default", "ada", "kvmweb", "English", "network"})
+    names = NAMES | {tiny.name, off.name, host.name, "default", "ada", "kvmweb", "English", "network"}
     return Scene(tiny, off, pages, names)
 
 
@@ -170,6 +174,46 @@ def menus_and_dialogs(someone: Person, page: Page, scene: Scene) -> Iterator[str
     someone.open("/hosts/1/", page)
     page.locator("[data-dialog=remove-host]").click()
     yield "remove host"
+    yield from _of_the_list(someone, page, scene)
+
+
+def _of_the_list(someone: Person, page: Page, scene: Scene) -> Iterator[str]:
+    someone.open("/guests/", page)
+    page.locator("[data-dialog=columns]").click()
+    yield "columns"
+    page.keyboard.press("Escape")
+    page.locator("main input[type=search]").fill("tag:green st")
+    expect(page.locator("[role=listbox] [role=option]").first).to_be_visible()
+    yield "completion"
+    page.locator("main input[type=search]").fill("")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("off")
+    expect(page.locator("#find-list [role=option]").first).to_be_visible()
+    yield "find anything"
+    page.keyboard.press("Escape")
+    page.locator("h1").click()
+    page.keyboard.press("?")
+    yield "keyboard"
+    page.keyboard.press("Escape")
+    yield from _of_many(page, scene)
+
+
+def _of_many(page: Page, scene: Scene) -> Iterator[str]:
+    for guest in (scene.running, scene.off):
+        page.locator(f"[data-row$='{guest.uuid}'] [data-select]").check()
+    expect(page.locator("[data-many='guest.start']")).to_be_visible()
+    yield "bar of many"
+    for name in ("guest.start", "guest.force_off", "guest.retag", "guest.delete"):
+        button = page.locator(f".g-many [data-many='{name}']")
+        if not button.is_visible():
+            page.locator("#many-more").click()
+            yield f"menu before {name}"
+        button.click()
+        expect(page.locator("dialog[open]")).to_be_visible()
+        yield f"many: {name}"
+        page.keyboard.press("Escape")
+        expect(page.locator("dialog[open]")).to_have_count(0)
+    page.locator("[data-many-clear]").click()
 
 
 def _dialogs(page: Page, *names: str) -> Iterator[str]:
