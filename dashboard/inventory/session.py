@@ -31,6 +31,8 @@ POOLS_SECONDS = 60.0
 """libvirt tells no event when a volume is made or deleted."""
 ADDRESSES_SECONDS = 30.0
 TOUCH_SECONDS = 30.0
+IN_LINE_SECONDS = 120.0
+"""When the monitor starts, hundreds of hosts are to be connected at once: none is called down because it waits its turn."""
 FIRST_POOLS_SECONDS = 3.0
 """A host is live without its pools if their storage hangs."""
 AFTER_START = (4.0, 8.0, 15.0, 25.0)
@@ -121,7 +123,7 @@ class Session:
 
     def _open(self) -> Reader:
         """Everything up to "live": no event between registering and comparing is lost, they wait in the inbox."""
-        self.connection = open_connection(self.spec)
+        self.connection = open_connection(self.spec, in_line=IN_LINE_SECONDS)
         events.subscribe(self.connection, self._inbox.put)
         shared = self.connection if self.spec.transport == "test" else None
         self._pools.shared = self._addresses.shared = self._photographer.side.shared = shared

@@ -186,9 +186,11 @@ class _Attempt:
         return self.conn
 
 
-def open_connection(spec: HostSpec, *, deadline: float = 10.0) -> Connection:
+def open_connection(spec: HostSpec, *, deadline: float = 10.0, in_line: float = 0.0) -> Connection:
     """Open a connection to a host within `deadline` seconds, whatever the host does (virConnectOpenAuth).
 
+    `in_line`: up to so many seconds more for waiting until few enough others are being opened by this process. A host
+    that has not been asked yet is not one that does not answer.
     Raises VirtError: unreachable, timeout, auth, host_key, denied, invalid (a field that may not stand in a URI).
     """
     until = time.monotonic() + deadline
@@ -199,9 +201,11 @@ def open_connection(spec: HostSpec, *, deadline: float = 10.0) -> Connection:
     if not turn.acquire(timeout=max(0.0, until - time.monotonic())):
         raise VirtError("timeout", f"another connection to this host was being opened for {deadline:g} s")
     try:
-        if not _opening.acquire(timeout=max(0.0, until - time.monotonic())):
+        asked = time.monotonic()
+        if not _opening.acquire(timeout=max(0.0, until - asked) + in_line):
             raise VirtError("timeout", f"{OPENING_AT_ONCE} other connections were being opened for {deadline:g} s")
         try:
+            until += min(in_line, time.monotonic() - asked)
             return _open(spec, uri, peers, until, deadline)
         finally:
             _opening.release()
