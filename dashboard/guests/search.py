@@ -55,12 +55,14 @@ class Term:
     @cached_property
     def node(self) -> Node:
         """What it asks for, as JSON: {"f": field, …}, {"any": […]} or {"not": …}."""
-        nodes = []
+        nodes: list[Node] = []
         for value in self.values:
             try:
-                nodes.append(FIELDS[self.key].read(value) if self.key else plain(value))
+                node = FIELDS[self.key].read(value) if self.key else plain(value)
             except WrongValue as error:
                 raise SearchError(str(error), value.start, value.end) from error
+            if node not in nodes:
+                nodes.append(node)
         node = nodes[0] if len(nodes) == 1 else {"any": nodes}
         return {"not": node} if self.negative else node
 
@@ -75,7 +77,8 @@ class Query:
     @property
     def tree(self) -> Node:
         """The whole as JSON, as the page's script evaluates it (static/js/search_match.js)."""
-        return {"all": [term.node for term in self.terms]}
+        nodes = [term.node for term in self.terms]
+        return {"all": [node for place, node in enumerate(nodes) if node not in nodes[:place]]}
 
     def q(self, user: User) -> Q:
         """The filter over guests; what `user` may see at all is another matter."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -61,27 +62,26 @@ class UuidText(Func):
 
 
 class AnyAddress(Func):
-    """Whether one of a guest's addresses is LIKE a pattern: (addresses, pattern)."""
+    """Whether one of a guest's addresses is LIKE one of the patterns: (addresses, pattern, pattern, …)."""
 
     output_field = BooleanField()
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         """Look through the JSON list."""
-        return self._exists(compiler, "json_each({}) AS a WHERE LOWER(json_extract(a.value, '$.ip'))")
+        return self._exists(compiler, "LOWER(json_extract(a.value, '$.ip')) AS ip FROM json_each({}) AS a LIMIT -1")
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
         """Look through the JSON list."""
-        return self._exists(
-            compiler, "jsonb_array_elements({}) AS a(value) WHERE LOWER((a.value->>'ip') COLLATE \"C\")"
-        )
+        lower = "LOWER((a.value->>'ip') COLLATE \"C\") AS ip"
+        return self._exists(compiler, f"{lower} FROM jsonb_array_elements({{}}) AS a(value) OFFSET 0")
 
-    def _exists(self, compiler: Any, looked_through: str) -> Any:
-        (column, first), (pattern, second) = (compiler.compile(one) for one in self.get_source_expressions())
+    def _exists(self, compiler: Any, listed: str) -> Any:
+        """`listed` ends in a limit that is none: without it an address is taken out anew for each pattern."""
+        (column, first), *patterns = (compiler.compile(one) for one in self.get_source_expressions())
         # Names of columns and marks for parameters only: nothing that anybody typed.
-        return (
-            f"EXISTS(SELECT 1 FROM {looked_through.format(column)} LIKE {pattern} ESCAPE '\\')",  # noqa: S608
-            [*first, *second],
-        )
+        fits = " OR ".join(f"b.ip LIKE {pattern} ESCAPE '\\'" for pattern, _params in patterns)
+        params = [one for _pattern, some in patterns for one in some]
+        return f"EXISTS(SELECT 1 FROM (SELECT {listed.format(column)}) AS b WHERE {fits})", [*first, *params]  # noqa: S608
 
 
 class DisplayKind(Func):
@@ -115,13 +115,41 @@ def filter_of(node: Node, user: User) -> Q:
             found &= filter_of(one, user)
         return found
     if "any" in node:
-        found = filter_of(node["any"][0], user)
-        for one in node["any"][1:]:
-            found |= filter_of(one, user)
-        return found
+        return _any(list(_flat(node)), user)
     if "not" in node:
         return ~filter_of(node["not"], user)
     return _leaf(node, user)
+
+
+def _flat(node: Node) -> Iterator[Node]:
+    """The alternatives of an "any", those within alternatives too."""
+    for one in node.get("any", (node,)):
+        yield from _flat(one) if "any" in one else (one,)
+
+
+def _any(nodes: list[Node], user: User) -> Q:
+    """One of them must fit. What looks through a list of its own does that once, however many patterns there are."""
+    found = Q(pk__in=[])
+    listed: dict[str, list[Any]] = {"ip": [], "owner": []}
+    for node in nodes:
+        if node.get("f") in listed and "like" in node:
+            listed[node["f"]].append(Value(pattern_of(node["like"])))
+        else:
+            found |= filter_of(node, user)
+    for field, patterns in listed.items():
+        if patterns:
+            found |= _in_list(field, patterns)
+    return found
+
+
+def _in_list(field: str, patterns: list[Any]) -> Q:
+    """One of a guest's addresses, or its owner's name, is like one of the patterns."""
+    if field == "ip":
+        return Q(AnyAddress(F("addresses"), *patterns))
+    fits = Q()
+    for pattern in patterns:
+        fits |= Q(Like(AsciiLower(F("user__username")), pattern))
+    return Q(Exists(_ownership().filter(fits)))
 
 
 def _leaf(node: Node, user: User) -> Q:
@@ -129,7 +157,7 @@ def _leaf(node: Node, user: User) -> Q:
     if "cmp" in node:
         return _compared(field, node["cmp"])
     if "like" in node:
-        return _alike(field, node["like"], user)
+        return _alike(field, node["like"])
     return _word(field, node["is"], user)
 
 
@@ -138,16 +166,14 @@ def pattern_of(parts: list[str]) -> str:
     return "%".join(part.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for part in parts)
 
 
-def _alike(field: str, parts: list[str], user: User) -> Q:
+def _alike(field: str, parts: list[str]) -> Q:
     pattern = Value(pattern_of(parts))
     if field == "tag":
         return Q(Like(AsciiLower(F("tags_text")), Value(_tag_pattern(parts))))
-    if field == "ip":
-        return Q(AnyAddress(F("addresses"), pattern))
+    if field in ("ip", "owner"):
+        return _in_list(field, [pattern])
     if field == "uuid":
         return Q(Like(UuidText(F("uuid")), pattern))
-    if field == "owner":
-        return Q(Exists(_ownership().filter(Like(AsciiLower(F("user__username")), pattern))))
     return Q(Like(AsciiLower(_COLUMNS[field]), pattern))
 
 

@@ -195,3 +195,32 @@ def test_a_search_is_one_query_however_much_it_asks(guests: list[Guest], person:
     with CaptureQueriesContext(connection) as asked:
         assert [guest.name for guest in Guest.objects.filter(query.q(person))] == ["web1"]
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "passes"),
+    [
+        ("ip:" + ",".join(f"192.0.2.{number}" for number in range(40)), 1),
+        (",".join(f"192.0.2.{number}" for number in range(40)), 1),
+        ("owner:" + ",".join(f"a*{number}" for number in range(40)), 1),
+        ("job:" + ",".join(["failed", "active"] * 20), 2),
+        ("display:" + ",".join(["vnc"] * 40), 0),
+        (" ".join(["job:failed"] * 12), 1),
+    ],
+)
+def test_forty_values_are_looked_for_in_one_pass(person: User, text: str, passes: int) -> None:
+    """What is in lists of its own is dear to look through for each of ten thousand guests."""
+    sql = str(Guest.objects.filter(search.parse(text).q(person)).query)
+    assert sql.count("EXISTS") == passes
+    assert sql.count("ORDINALITY" if connection.vendor == "postgresql" else "graphics") <= 1
+
+
+def test_several_addresses_and_owners_are_alternatives(guests: list[Guest], person: User) -> None:
+    def found(text: str) -> set[str]:
+        return set(Guest.objects.filter(search.parse(text).q(person)).values_list("name", flat=True))
+
+    every = {word: found(word) for word in ("ip:192.0.2.*", "ip:2001:*", "owner:ada", "owner:bob", "192.0.2", "db")}
+    assert found("ip:192.0.2.*,2001:*") == every["ip:192.0.2.*"] | every["ip:2001:*"]
+    assert found("owner:ada,bob") == every["owner:ada"] | every["owner:bob"] != set()
+    assert found("192.0.2,db") == every["192.0.2"] | every["db"]
+    assert found("-owner:ada,bob") == found("") - every["owner:ada"] - every["owner:bob"]
