@@ -15,7 +15,7 @@ from typing import Any
 from django.db import DatabaseError
 
 from dashboard.accounts.access import Scope
-from dashboard.inventory import bus, clocks, metrics
+from dashboard.inventory import bus, clocks, fullness, metrics
 from dashboard.live import sessions, tags
 from dashboard.live.client import SIGNED_OUT, Client, Position
 from dashboard.live.stream import Entry, Stream, position_of
@@ -45,6 +45,7 @@ class Hub:
         """Everything up to here was delivered."""
         self._unlearnt = False
         self._stale: bool | None = None
+        self._full: list[str] = []
         self._recheck = asyncio.Event()
         self._rewatch = asyncio.Event()
         self._begun = asyncio.Event()
@@ -209,8 +210,11 @@ class Hub:
             self._tell_all(self._pages())
 
     def _pages(self) -> str:
-        """A sign of life, with how many pages are open: the more there are, the less they hurry back after a restart."""
-        return f'{{"ping":{len(self._clients)}}}'
+        """A sign of life, with how many pages are open: the more there are, the less they hurry back after a restart.
+
+        While something is full, its names are in it, too.
+        """
+        return json.dumps({"ping": len(self._clients)} | ({"full": self._full} if self._full else {}))
 
     async def _watch(self) -> None:
         """Tell the monitor whose figures are wanted, as long as they are."""
@@ -221,7 +225,7 @@ class Hub:
                 await asyncio.get_running_loop().run_in_executor(self._thread, metrics.watch, *hosts)
 
     async def _beat(self) -> None:
-        """Notice when the monitor stops and when it is back."""
+        """Notice when the monitor stops and when it is back; when something is full and when there is room again."""
         while True:
             if self._clients or self._stale is None:
                 try:
@@ -231,7 +235,10 @@ class Hub:
                 if stale != (self._stale or False):
                     self._tell_all(_monitor(stale=stale))
                 self._stale = stale
-                await asyncio.get_running_loop().run_in_executor(self._thread, clocks.note, "web")
+                full = await asyncio.get_running_loop().run_in_executor(self._thread, _look)
+                if full != self._full:
+                    self._full = full
+                    self._tell_all(self._pages())
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _ask_database(self, session_keys: set[str]) -> dict[str, Scope]:
@@ -296,6 +303,12 @@ class _Message:
         if kind == "host" and scope.glimpses(int(self.content.get("host") or 0), self._there):
             return self._glimpse
         return ""
+
+
+def _look() -> list[str]:
+    """Note down our clock; what is full."""
+    clocks.note("web")
+    return sorted({trouble.what for trouble in fullness.full()})
 
 
 def _monitor(*, stale: bool) -> str:

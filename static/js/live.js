@@ -171,7 +171,10 @@ function receive(event) {
   const data = JSON.parse(event.data);
   heard(data);
   if (data.id) last = data.id;
-  if (data.ping) crowd = data.ping;
+  if (data.ping) {
+    crowd = data.ping;
+    deliver({ k: "full", full: data.full ?? [] });
+  }
   if (data.resync) resyncInTurn();
   if (data.m) enqueue(data.id, data.m);
 }

@@ -1,7 +1,7 @@
 // Fetches the page again and replaces parts of it by id: after a gap in the live stream, or when structure changed.
 
 import { $$ } from "./dom.js";
-import { keepNews, patience } from "./live.js";
+import { keepNews, onMessage, patience } from "./live.js";
 
 const CALM_MS = 100;
 
@@ -105,6 +105,11 @@ function tryLater(names) {
     refreshQuietly(wanted);
   }, patience(failures));
 }
+
+onMessage("full", ({ full }) => {
+  const says = Boolean(document.getElementById("full-banner"));
+  if (full.length > 0 !== says) setTimeout(() => refreshQuietly(["fullness"]), patience(1));
+});
 
 document.addEventListener("kvmweb:resync", () => {
   suspicious = true;
