@@ -24,6 +24,7 @@ REDIRECT = """# http:// is sent on, but for what a certificate authority asks fo
 server {
     @PLAIN_LISTEN@
     server_name @SERVER_NAMES@;
+    server_tokens off;
     location ^~ /.well-known/acme-challenge/ {
         root /var/www/html;
         default_type text/plain;

@@ -61,7 +61,9 @@ def examine() -> Findings:
 
 
 def running() -> bool:
-    """Whether the processes of this state folder are up: the launcher holds a lock as long as it lives."""
+    """Whether the processes of this state folder are up: systemd says so, or the launcher's lock, as long as it lives."""
+    if units.there():
+        return units.running()
     try:
         descriptor = os.open(settings.RUN_DIR / "lock", os.O_RDWR)
     except OSError:
@@ -137,8 +139,9 @@ def state_folder() -> Findings:
         yield Finding(
             "broken", f"The path {folder} is too long for UNIX sockets", "set KVMWEB_STATE_DIR to a shorter path"
         )
-    if folder.stat().st_mode & 0o077:
-        yield Finding("broken", f"Other users of this machine can look into {folder}", f"chmod 700 {folder}")
+    own = 0o770 if units.there() else 0o700  # its processes are users of their own, and share a group
+    if stat.S_IMODE(folder.stat().st_mode) & 0o777 & ~own:
+        yield Finding("broken", f"Other users of this machine can look into {folder}", f"chmod {own:o} {folder}")
     free = shutil.disk_usage(folder).free
     left = f"{free / 2**30:.1f} GiB free for {folder}"
     if free < FULL_DISK:
@@ -244,16 +247,7 @@ def files() -> Findings:
 def stack() -> Findings:
     """kvmweb's own processes if they run, else whether they could."""
     host, port = address.listen()
-    if running():
-        for name, file in PROCESSES.items():
-            if error := answers(settings.RUN_DIR / file):
-                yield Finding(
-                    "broken",
-                    f"kvmweb runs, but its process for {name} does not answer: {error.strerror}",
-                    "see the lines that `make run` prints",
-                )
-    else:
-        yield Finding("note", "kvmweb is not running with this state folder", "make run")
+    yield from _services() if units.there() else _processes()
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -265,12 +259,31 @@ def stack() -> Findings:
         yield Finding(
             "broken",
             f"kvmweb runs, but nothing listens on {host} port {port}",
-            "see nginx's lines in what `make run` prints",
+            "journalctl -u nginx; nginx -t" if units.there() else "see nginx's lines in what `make run` prints",
         )
     elif not running() and not free:
         yield Finding("broken", f"{host} port {port} can't be used: {reason}", "set KVMWEB_LISTEN to another port")
     else:
         yield Finding("ok", f"Pages are at {settings.PUBLIC_URL}/" if running() else f"{host} port {port} is free")
+
+
+def _services() -> Findings:
+    for unit, state in units.states().items():
+        if state != "active":
+            yield Finding("broken", f"{unit} is {state}", f"journalctl -u {unit} says why; systemctl restart {unit}")
+
+
+def _processes() -> Findings:
+    if not running():
+        yield Finding("note", "kvmweb is not running with this state folder", "make run")
+        return
+    for name, file in PROCESSES.items():
+        if error := answers(settings.RUN_DIR / file):
+            yield Finding(
+                "broken",
+                f"kvmweb runs, but its process for {name} does not answer: {error.strerror}",
+                "see the lines that `make run` prints",
+            )
 
 
 def redis_server() -> Findings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import http.cookiejar
 import json
+import ssl
 import subprocess
 import sys
 import urllib.error
@@ -18,19 +19,24 @@ from tests.e2e.stack import ROOT, Stack
 class Visitor:
     """Somebody who signs in and sends what the page sends, without a browser."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, trusted: str | None = None) -> None:
+        """`trusted`: the certificate to believe, for an https address."""
         self.url = url
         self.cookies = http.cookiejar.CookieJar()
-        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies))
+        self._cookie = "__Host-kvmweb" if url.startswith("https") else "kvmweb"
+        self.tls = ssl.create_default_context(cadata=trusted)
+        self._opener = urllib.request.build_opener(
+            urllib.request.HTTPCookieProcessor(self.cookies), urllib.request.HTTPSHandler(context=self.tls)
+        )
 
     def sign_in(self, name: str, password: str) -> None:
         self.ask("/accounts/login/")
         self.ask("/accounts/login/", urlencode({"login": name, "password": password}).encode())
-        assert any(cookie.name == "kvmweb" for cookie in self.cookies), f"{name} could not sign in"
+        assert any(cookie.name == self._cookie for cookie in self.cookies), f"{name} could not sign in"
 
     def ask(self, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
         """GET, or POST of a body; OSError where nobody answers."""
-        token = next((str(cookie.value) for cookie in self.cookies if cookie.name == "kvmweb-csrf"), "")
+        token = next((str(cookie.value) for cookie in self.cookies if cookie.name == f"{self._cookie}-csrf"), "")
         headers = {"X-CSRFToken": token, "Origin": self.url, "Accept": "application/json"} | headers
         request = urllib.request.Request(self.url + path, data=body, headers=headers)  # noqa: S310 - our own stack
         try:
