@@ -65,14 +65,10 @@ def renew() -> Report:
         for name, (setting, _file_name, _make) in KEYS.items()
         if name not in made and len(getattr(settings, name)) > 1
     ]
-    if "HOST_KEYS" in made:
-        report.notes.append(f"The web process now needs KVMWEB_HOST_PUBLIC_KEY={public_key()}")
+    public = sealing.public_half(settings.HOST_KEYS[0]) if settings.HOST_KEYS else ""
+    if public != settings.HOST_PUBLIC_KEY:
+        report.notes.append(f"The web process now needs KVMWEB_HOST_PUBLIC_KEY={public}")
     return report
-
-
-def public_key() -> str:
-    """The public half of the newest host key."""
-    return sealing.public_half(settings.HOST_KEYS[0])
 
 
 def _file(name: str) -> Path:
