@@ -59,13 +59,13 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def pss(pid: int) -> float:
-    """Proportional set size in MB (10^6 bytes); 0 for a process that has gone."""
+def pss(pid: int, kind: str = "Pss") -> float:
+    """Proportional set size in MB (10^6 bytes), or only its "Pss_Anon"; 0 for a process that has gone."""
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:
         return 0.0
-    found = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
+    found = re.search(rf"^{kind}:\s+(\d+) kB", rollup, re.MULTILINE)
     return int(found.group(1)) * 1024 / 1e6 if found else 0.0
 
 
