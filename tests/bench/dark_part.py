@@ -13,11 +13,11 @@ from pathlib import Path
 import libvirt
 
 from tests.bench import fleet
-from tests.bench.measure import BenchError, Run, middle, say
+from tests.bench.measure import BenchError, Run, cpu_seconds, middle, say
 from tests.bench.report import Figure, aim, figure
 from tests.bench.seeding import seed
 from tests.bench.visitor import Visitor
-from tests.bench.world import ask
+from tests.bench.world import ask, process_of
 from tests.e2e.stack import Stack
 from tests.lab.hosts import Lab, LabHost, wait_for
 
@@ -30,7 +30,8 @@ MOST_RATIO = 1.1
 BELOW_MS = 1.0
 """Less than this is no difference: a scheduler's turn, not a page that waits."""
 
-Times = dict[str, list[float]]
+Times = dict[str, list[tuple[float, float]]]
+"""Of each page: milliseconds until its last byte, and of the web process's CPU time."""
 
 
 @dataclass
@@ -41,6 +42,8 @@ class Scene:
     hosts: list[LabHost]
     numbers: dict[str, int]
     visitor: Visitor
+    web: int
+    """The web process."""
     pages: dict[str, str] = field(default_factory=dict)
 
     def live(self) -> int:
@@ -55,7 +58,9 @@ class Scene:
         """Every page once, after a rest."""
         time.sleep(PAUSE)
         for word, path in self.pages.items():
-            times[word].append(self.visitor.get(path).ms)
+            before = cpu_seconds(self.web)
+            took = self.visitor.get(path).ms
+            times[word].append((took, (cpu_seconds(self.web) - before) * 1000))
 
 
 def measure(run: Run) -> list[Figure]:
@@ -97,7 +102,7 @@ def stage(run: Run, ending: contextlib.ExitStack, count: int) -> Scene:
     wanted = run.folder / "dark-hosts.json"
     wanted.write_text(json.dumps([entry(number, host) for number, host in enumerate(hosts) if number]))
     numbers = seed(stack.env, "hosts", str(wanted))
-    scene = Scene(stack, hosts, numbers, Visitor(stack.url, {"kvmweb": session}))
+    scene = Scene(stack, hosts, numbers, Visitor(stack.url, {"kvmweb": session}), process_of(stack, "kvmweb.asgi"))
     ending.callback(scene.visitor.close)
     wait_for(lambda: scene.live() == count, seconds=120, every=0.2, saying=f"{count} hosts are live")
     wait_for(lambda: count_guests(stack) == count * GUESTS, seconds=60, every=0.2, saying="all guests are known")
@@ -169,11 +174,12 @@ def repeat(scene: Scene, times: Times, laps: int) -> None:
 def figures(up: Times, fresh: Times, known: Times, hosts: int) -> list[Figure]:
     """One row a page: both kinds of darkness together, beside all up."""
     rows = []
-    for word, all_up in up.items():
-        both = [*fresh[word], *known[word]]
+    for word in up:
+        both, all_up = walls(fresh[word] + known[word]), walls(up[word])
         value, floor = middle(both), middle(all_up)
         held = aim(value <= MOST_RATIO * floor or value - floor < BELOW_MS, f"≤{MOST_RATIO} ×")
-        parts = f"just gone {middle(fresh[word]):.1f} ms ({len(fresh[word])}), then {middle(known[word]):.1f} ms ({len(known[word])})"
+        parts = f"just gone {middle(walls(fresh[word])):.1f} ms ({len(fresh[word])}), then {middle(walls(known[word])):.1f} ms ({len(known[word])})"
+        spent = f"CPU {middle(cpus(fresh[word] + known[word])):.1f} beside {middle(cpus(up[word])):.1f} ms"
         worst = f"slowest {max(both):.0f} ms, with all up {max(all_up):.0f} ms"
         rows.append(
             figure(
@@ -181,7 +187,17 @@ def figures(up: Times, fresh: Times, known: Times, hosts: int) -> list[Figure]:
                 value,
                 "ms",
                 floor=floor,
-                note=f"{held}; {parts}; {worst}",
+                note=f"{held}; {spent}; {parts}; {worst}",
             )
         )
     return rows
+
+
+def walls(times: list[tuple[float, float]]) -> list[float]:
+    """Until the last byte."""
+    return [wall for wall, _cpu in times]
+
+
+def cpus(times: list[tuple[float, float]]) -> list[float]:
+    """Of the web process."""
+    return [cpu for _wall, cpu in times]

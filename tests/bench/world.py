@@ -108,11 +108,7 @@ class World:
 
     def process(self, words: str) -> int:
         """The process of the stack whose command line has these words."""
-        assert self.stack.process is not None
-        for pid in children(self.stack.process.pid):
-            if words in command(pid) and "respawn" not in command(pid):
-                return pid
-        raise BenchError(f"no process {words}")
+        return process_of(self.stack, words)
 
     def wait_for_event(self, uuid: str, lifecycle: str, since: float) -> float:
         """When the listener's callback heard of it."""
@@ -121,6 +117,15 @@ class World:
     def settle(self, seconds: float) -> None:
         """Leave everything alone."""
         time.sleep(seconds)
+
+
+def process_of(stack: Stack, words: str) -> int:
+    """The process of a stack whose command line has these words."""
+    assert stack.process is not None
+    for pid in children(stack.process.pid):
+        if words in command(pid) and "respawn" not in command(pid):
+            return pid
+    raise BenchError(f"no process {words}")
 
 
 def ask(stack: Stack, sql: str, *values: Any) -> list[tuple[Any, ...]]:
