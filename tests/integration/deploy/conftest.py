@@ -80,7 +80,7 @@ def admin(installation: Installation) -> Visitor:
     assert link[1] == installation.url
     visitor = installation.visitor()
     visitor.ask(link[2])
-    form = {"username": "root-of-all", "password1": PASSWORD, "password2": PASSWORD}
+    form = {"username": "root-of-all", "password": PASSWORD, "again": PASSWORD}
     status, said = visitor.ask(link[2], urlencode(form).encode())
     assert status in (200, 302), said
     visitor.sign_in("root-of-all", PASSWORD)
