@@ -57,3 +57,9 @@ def test_the_line_has_an_end(others: None) -> None:
     with pytest.raises(VirtError, match="other connections"):
         open_connection(HOST, deadline=0.1, in_line=0.3)
     assert 0.3 <= time.monotonic() - began < 5
+
+
+def test_hosts_without_a_socket_do_not_take_turns_with_each_other() -> None:
+    assert connection._turn_of(set()) is not connection._turn_of(set())
+    assert connection._turn_of({"unix:/a"}) is connection._turn_of({"unix:/a"})
+    assert connection._turn_of({"unix:/a"}) is not connection._turn_of({"unix:/b"})
