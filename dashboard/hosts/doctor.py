@@ -21,6 +21,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from dashboard.hosts import units
 from dashboard.inventory import credentials, fullness, sealing
 from dashboard.virt import nodes
 from dashboard.virt.connection import open_connection
