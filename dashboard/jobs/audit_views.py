@@ -108,7 +108,11 @@ def _row(entry: AuditEntry, end: AuditEntry | None, links: dict[Any, str], jobs:
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name}: {_plain(one)}" for name, one in value.items())
-    return ", ".join(map(_plain, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "–" if value is None else str(value)
 
 
 def _place(entry: AuditEntry) -> tuple[str, ...]:
