@@ -1,6 +1,6 @@
 """Renders what an installation under systemd consists of: units, users, folders, nginx's site; deploy/install puts it in place.
 
-    .venv/bin/python deploy/units.py FOLDER     with the settings of the installation in the environment
+.venv/bin/python deploy/units.py FOLDER     with the settings of the installation in the environment
 """
 
 from __future__ import annotations

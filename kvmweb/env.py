@@ -72,7 +72,9 @@ declare(
     "Folder of the database, sockets, secrets and logs. A relative path is below the checkout.",
 )
 declare("KVMWEB_RUN_DIR", "", "path", "Folder of sockets and locks. Empty: `run` in the state folder.")
-declare("KVMWEB_STATIC_DIR", "", "path", "Folder of the files collected for nginx. Empty: `static` in the state folder.")
+declare(
+    "KVMWEB_STATIC_DIR", "", "path", "Folder of the files collected for nginx. Empty: `static` in the state folder."
+)
 declare(
     "KVMWEB_DATABASE_URL",
     "",

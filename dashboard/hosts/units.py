@@ -24,7 +24,12 @@ def states() -> dict[str, str]:
     if program is None:
         return dict.fromkeys(names, "unknown")
     done = subprocess.run(
-        [program, "is-active", *names], capture_output=True, text=True, timeout=10, check=False, stdin=subprocess.DEVNULL
+        [program, "is-active", *names],
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
     words = done.stdout.split()
     return dict(zip(names, words if len(words) == len(names) else ["unknown"] * len(names), strict=True))

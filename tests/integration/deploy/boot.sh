@@ -6,24 +6,24 @@ checkout=$1
 mount --make-rprivate /
 mount -t proc proc /proc
 mount -t tmpfs -o mode=755 tmpfs /mnt
-layer() { # PLACE [LOWER]: what is in it, and from now on only our own changes
+layer() { # PLACE: what is in it, and from now on only our own changes
     local name=${1//\//-}
     mkdir -p "/mnt/$name/upper" "/mnt/$name/work"
-    mount -t overlay overlay -o "lowerdir=${2:-$1},upperdir=/mnt/$name/upper,workdir=/mnt/$name/work" "$1"
+    mount -t overlay overlay -o "lowerdir=$1,upperdir=/mnt/$name/upper,workdir=/mnt/$name/work" "$1"
 }
 layer /etc
 layer /var
 layer /usr/local
 mount -t tmpfs -o mode=755 tmpfs /opt
 mkdir /opt/kvmweb
-layer /opt/kvmweb "$checkout"
+# A copy: who edits the checkout meanwhile changes nothing under running processes.
+tar -C "$checkout" -c --exclude=./.venv --exclude=./node_modules --exclude=./var --exclude=./.git \
+    --exclude='*/__pycache__' --exclude='./.*_cache' --exclude=./.hypothesis . | tar -C /opt/kvmweb -x
 # The environment of the tests may stand on an interpreter in somebody's home, where no service may look.
 venv=$(readlink -f "$checkout/.venv") python=$(readlink -f "$checkout/.venv/bin/python")
 mkdir /opt/python
 mount --bind "${python%/bin/*}" /opt/python
-[ ! -L /opt/kvmweb/.venv ] || { rm /opt/kvmweb/.venv && mkdir /opt/kvmweb/.venv; }
-mount -t tmpfs -o mode=755 tmpfs /opt/kvmweb/.venv
-mkdir /opt/kvmweb/.venv/bin /opt/kvmweb/.venv/lib
+mkdir -p /opt/kvmweb/.venv/bin /opt/kvmweb/.venv/lib
 mount --bind "$venv/lib" /opt/kvmweb/.venv/lib
 ln -s "/opt/python/bin/${python##*/}" /opt/kvmweb/.venv/bin/python
 printf 'home = /opt/python/bin\ninclude-system-site-packages = false\n' >/opt/kvmweb/.venv/pyvenv.cfg

@@ -66,7 +66,15 @@ class Machine:
         enter = ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--uts", "--ipc", "--cgroup"]
         settings = [f"{name}={value}" for name, value in (env or {}).items()]
         done = subprocess.run(
-            [*enter, "env", f"--chdir={CHECKOUT}", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", *settings, *argv],
+            [
+                *enter,
+                "env",
+                f"--chdir={CHECKOUT}",
+                "-i",
+                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                *settings,
+                *argv,
+            ],
             capture_output=True,
             text=True,
             timeout=timeout,
