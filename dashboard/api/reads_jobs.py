@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Router
 from pydantic import Field
 
+from dashboard.accounts import tokens
 from dashboard.accounts.access import forget, limits_of, rights_of
 from dashboard.accounts.models import ApiToken, Grant, User
 from dashboard.accounts.permissions import PERMISSIONS
@@ -89,9 +90,15 @@ def _is_active(user: User, pk: UUID) -> bool:
     """Whether there is something to wait for, and no connection to the database is held meanwhile."""
     forget(user)
     try:
-        return jobs.visible_jobs(user).filter(pk=pk, state__in=Job.ACTIVE).exists()
+        return _in_force(user) and jobs.visible_jobs(user).filter(pk=pk, state__in=Job.ACTIVE).exists()
     finally:
         release_database()
+
+
+def _in_force(user: User) -> bool:
+    """Whether the token with which somebody came is still in force; who came by a session has none."""
+    token: ApiToken | None = user.__dict__.get("_token")
+    return token is None or tokens.still_holds(token.pk)
 
 
 def release_database() -> None:
@@ -103,7 +110,7 @@ def release_database() -> None:
 
 def _detail(user: User, pk: UUID) -> dict[str, Any]:
     job = jobs.visible_jobs(user).filter(pk=pk).first()
-    if job is None:
+    if job is None or not _in_force(user):
         raise Http404
     return {**job_row(job), "lines": [{**line, "at": line["at"].isoformat()} for line in jobs.log_of(job)]}
 

@@ -15,7 +15,6 @@ from dashboard.live.formats import bytes_text
 
 MAX_VOLUMES = 1000
 """More in one list than anybody reads; the API takes any."""
-IMAGE_FORMATS = ("qcow2", "raw")
 
 Choices = dict[str, Any]
 

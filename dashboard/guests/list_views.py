@@ -124,7 +124,8 @@ def _edit(request: HttpRequest, kept: SavedSearch, said: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         form.save()
         messages.success(request, said % {"name": kept.name})
-        return redirect("guests:search", pk=kept.pk)
+        own = kept.owner_id == request.user.pk
+        return redirect("guests:search", pk=kept.pk) if own or kept.shared else redirect("guests:searches")
     return render(request, "guests/search_form.html", {"form": form, "kept": kept}, status=422 if form.errors else 200)
 
 

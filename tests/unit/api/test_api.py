@@ -6,10 +6,13 @@ import json
 import uuid
 from typing import Any
 
+import pytest
+from django.http import Http404
 from django.test import Client
 
+from dashboard.accounts import tokens
 from dashboard.accounts.models import Role, User
-from dashboard.api import schemas
+from dashboard.api import reads_jobs, schemas
 from dashboard.api.urls import api
 from dashboard.inventory import rows
 from dashboard.inventory.models import Guest, Host, Network, Pool
@@ -180,3 +183,14 @@ def test_a_viewer_sees_no_job_of_others(operator: User, viewer: User, guest: Gue
     assert client.get("/api/v1/jobs").json()["items"] == []
     assert client.get(f"/api/v1/jobs/{job['id']}").status_code == 404
     assert client.generic("POST", f"/api/v1/jobs/{job['id']}/cancel").status_code == 404
+
+
+def test_who_waits_with_a_token_that_is_revoked_meanwhile_gets_nothing(operator: User, guest: Guest) -> None:
+    job = Job.objects.create(operation="guest.start", created_by=operator, state="running")
+    script = Script(operator)
+    person = tokens.authenticate(script.text)
+    assert person is not None and reads_jobs._is_active(person, job.pk)
+    tokens.revoke(script.token, actor=operator)
+    assert not reads_jobs._is_active(person, job.pk)
+    with pytest.raises(Http404):
+        reads_jobs._detail(person, job.pk)

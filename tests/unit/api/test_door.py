@@ -72,7 +72,11 @@ def test_another_way_to_sign_in_is_none(counted: None, operator: User) -> None:
 def test_beside_a_token_the_cookies_are_nobodys(counted: None, operator: User, viewer: User) -> None:
     script = Script(viewer)
     script.cookies = client_of(operator).cookies
-    assert script.get("/api/v1/me").json()["username"] == "vic"
+    answer = script.get("/api/v1/me")
+    assert answer.json()["username"] == "vic"
+    assert not answer.wsgi_request.COOKIES, "nothing behind the door can read them"
+    script.defaults["HTTP_AUTHORIZATION"] = "Bearer kvm_none"
+    assert script.get("/api/v1/me").status_code == 401
 
 
 def test_without_either_the_way_in_is_told(db: None) -> None:

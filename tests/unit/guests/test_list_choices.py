@@ -197,6 +197,19 @@ def test_a_search_is_kept_found_changed_and_forgotten(browser: Client, guest: Gu
     assert not SavedSearch.objects.exists()
 
 
+def test_who_takes_anothers_search_off_the_list_of_all_is_led_to_what_is_left(
+    browser: Client, settings: Any, guest: Guest
+) -> None:
+    browser.post("/guests/searches/new/", {"name": "For all", "query": "web", "shared": "on"})
+    kept = SavedSearch.objects.get()
+    boss = Client(HTTP_HOST="127.0.0.1")
+    boss.force_login(
+        User.objects.create_user("boss", role="administrator"), backend=settings.AUTHENTICATION_BACKENDS[0]
+    )
+    answer = boss.post(f"/guests/searches/{kept.pk}/edit/", {"name": "For all", "query": "web"}, follow=True)
+    assert answer.status_code == 200 and not SavedSearch.objects.get().shared
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
