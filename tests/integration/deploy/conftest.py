@@ -81,8 +81,7 @@ def admin(installation: Installation) -> Visitor:
     visitor = installation.visitor()
     visitor.ask(link[2])
     form = {"username": "root-of-all", "password": PASSWORD, "again": PASSWORD}
-    status, said = visitor.ask(link[2], urlencode(form).encode())
-    assert status in (200, 302), said
+    visitor.ask(link[2], urlencode(form).encode())
     visitor.sign_in("root-of-all", PASSWORD)
     return visitor
 
