@@ -204,6 +204,7 @@ class Photographer:
         hosts.locator("#host-checks").wait_for()
         self.shoot(hosts, "host")
         self.shoot(wide.open("/jobs/"), "jobs")
+        self._team(wide, guests)
         if self.language != "en":
             self._others(wide, guests)
         for name, options in (("dark", {}), ("phone-light", {"viewport": PHONE}), ("phone-dark", {"viewport": PHONE})):
@@ -252,6 +253,51 @@ class Photographer:
         page.wait_for_timeout(4000)
         self.shoot(page, "guest-serial")
         page.close()
+
+    def _team(self, wide: Person, guests: dict[str, LabGuest]) -> None:
+        """What many people and many guests need: the start page, a search, screens, many at once, rights."""
+        page = wide.open("/guests/?view=screens")
+        expect(page.locator("img[data-shot]:visible")).to_have_count(len(RUNNING) + 1, timeout=60_000)  # one is paused
+        self.shoot(page, "guests-screens")
+        wide.open("/guests/?q=tag:prod", page)
+        page.locator("main input[type=search]").press("End")
+        page.keyboard.type(" st")
+        expect(page.locator("[role=listbox] [role=option]").first).to_be_visible()
+        self.shoot(page, "guests-search")
+        wide.open("/guests/?q=-state:running", page)
+        page.locator("[data-select-page]").check()
+        page.locator("[data-many='guest.start']").click()
+        expect(page.locator("dialog[open]")).to_be_visible()
+        self.shoot(page, "many")
+        wide.open("/people/new/", page)
+        page.locator("[name=username]").fill("grace")
+        page.locator("[name=role]").select_option("")
+        for name in ("password", "again"):
+            page.locator(f"[name={name}]").fill(PASSWORD)
+        page.locator("main form [type=submit]").first.click()
+        page.get_by_role("link", name="grace").click()
+        page.locator("[name=place][value=tag]").check()
+        page.locator("[name=role]").last.select_option("operator")
+        self._choose(page, "tag", "web")
+        page.locator(".p-grant [type=submit]").click()
+        expect(page.locator("section[aria-labelledby=grants-title] tbody tr")).to_have_count(1)
+        self.shoot(page, "grants")
+        lost = guests["windows-test"]
+        disk = lost.host.images / f"{lost.name}.raw"
+        disk.rename(disk.with_suffix(".away"))
+        wide.open(f"/guests/{lost.uuid}/", page)
+        page.locator("[data-operation='guest.start']").first.click()
+        expect(page.locator("#job-drawer .job[data-state=failed]").first).to_be_visible(timeout=30_000)
+        disk.with_suffix(".away").rename(disk)
+        self.shoot(wide.open("/", page), "start")
+        page.close()
+
+    def _choose(self, page: Page, name: str, text: str) -> None:
+        """One of a searchable list."""
+        box = page.locator(f"[data-place={name}] [role=combobox]")
+        box.click()
+        box.fill(text)
+        page.locator("[role=listbox] [role=option]", has_text=text).first.click()
 
     def _others(self, wide: Person, guests: dict[str, LabGuest]) -> None:
         """Pages that only proofreaders look at."""
