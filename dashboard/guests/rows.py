@@ -62,11 +62,14 @@ def list_row(guest: Guest, sample: list[Any] | None, job: Job | None, now: datet
     shown = shown_state(row["state"], saved=row["saved"])
     looks, started = face(shown), guest.started_at if row["since"] else None
     primary = PRIMARY.get(shown)
+    busy, told = f"{label_of(job)}…" if job else "", reason_text(row["state"], row["reason"])
     row |= figures_of(sample, guest.memory_kib)
     row |= {
         "shown": shown,
         "face": {"label": looks.label, "shape": looks.shape, "tone": looks.tone},
-        "note": f"{label_of(job)}…" if job else reason_text(row["state"], row["reason"]),
+        "busy": busy,
+        "told": told,
+        "note": busy or told,
         "memory_size": bytes_text(guest.memory_kib * 1024),
         "started": started,
         "uptime": duration_text(now - started) if started else DASH,
@@ -79,13 +82,21 @@ def list_row(guest: Guest, sample: list[Any] | None, job: Job | None, now: datet
     return row
 
 
+def _follows(user: User, job: Job, guest: Guest) -> bool:
+    """Whether the page will be told of the job's end: what nobody takes back must not be written into it."""
+    declared = OPERATIONS.get(job.operation)
+    quiet = declared is not None and declared.quiet
+    return not quiet and (job.created_by_id == user.pk or can(user, "job.view", guest))
+
+
 def list_rows(user: User, page: GuestPage, taste: Taste) -> list[Row]:
     """All rows of a page."""
     now, rows = timezone.now(), []
     pairs = [(guest.host_id, str(guest.uuid)) for guest in page.guests]
     owners = queries.owners_of(pairs) if "owner" in taste.columns else {}
     for guest, key in zip(page.guests, pairs, strict=True):
-        row = list_row(guest, page.figures.get(key), page.busy.get(key), now)
+        job = page.busy.get(key)
+        row = list_row(guest, page.figures.get(key), job if job and _follows(user, job, guest) else None, now)
         rights = {"may_power": can(user, "guest.power", guest), "sees_host": can(user, "host.view", guest.host)}
         rows.append(row | {"owner": owners.get(key, "")} | rights)
     return rows

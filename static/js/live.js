@@ -9,7 +9,7 @@ const SILENCE_MS = 50_000; // the server pings every 20 s
 const MAX_WAIT_S = 30;
 const FEW = 20; // so few pages may all come back within a moment
 const CROWD_WAIT_S = 10; // of a crowd a tenth comes in the first second, and fewer later
-const OBJECTS = ["guest", "host", "pool", "network"];
+const SHOWN = ["guest", "host", "pool", "network", "job"]; // what parts of a page show
 const MAX_QUEUE = 5000; // a hidden page that falls behind fetches anew instead
 
 const listeners = new Map();
@@ -67,7 +67,7 @@ function flush() {
   scheduled = false;
   const batch = queue;
   queue = [];
-  kept?.push(...batch.filter(([, message]) => OBJECTS.includes(message.k)));
+  kept?.push(...batch.filter(([, message]) => SHOWN.includes(message.k)));
   if (overflow) {
     overflow = false;
     resync();

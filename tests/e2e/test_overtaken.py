@@ -89,3 +89,38 @@ def test_parts_that_nobody_answered_for_are_asked_for_again(person: Person, host
     expect(page.get_by_role("heading", level=1)).to_contain_text("Running")
     expect(page.get_by_role("button", name="Shut down", exact=True)).to_be_visible(timeout=20_000)
     assert len(refused) == 2
+
+
+def test_what_is_done_to_a_guest_goes_from_a_page_that_was_fetched_while_it_was_done(
+    person: Person, host: LabHost, make_guest: Make
+) -> None:
+    """A shutdown that the guest ignores is cancelled: nothing but the end of the job takes its words away."""
+    guest = make_guest(host, "begun", start=True)
+    detail = person.open_guest(guest)
+    shut_down = detail.get_by_role("button", name="Shut down", exact=True)
+    cancel = detail.locator("[data-drawer-jobs] [data-job-cancel]:visible")
+    busy = re.compile("^Shut down.*…$")
+    shut_down.click()
+    listing = person.open("/guests/")
+    words = listing.locator(f"tr[data-row$='{guest.uuid}'] [data-f=reason]")
+    expect(words).to_have_text(busy)
+    cancel.click()
+    expect(words).to_have_text("")
+
+    shut_down.click()
+    expect(words).to_have_text(busy)
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        answer = route.fetch()
+        cancel.click()
+        expect(words).to_have_text("")
+        held.append(answer)
+        route.fulfill(response=answer)
+
+    listing.route(re.compile(r"/guests/(\?.*)?$"), hold)
+    listing.evaluate("document.dispatchEvent(new CustomEvent('kvmweb:resync'))")
+    wait_for(lambda: listing.wait_for_timeout(50) or held, seconds=15, saying="the old picture came")
+    listing.wait_for_timeout(500)
+    expect(words).to_have_text("", timeout=100)
+    listing.unroute(re.compile(r"/guests/(\?.*)?$"))

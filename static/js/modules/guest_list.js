@@ -75,7 +75,10 @@ class GuestList {
     }
     if (element) this.update(element, message.row);
     else if (fits(this.tree, message.row)) this.arrive(message.row);
-    else if (fits(this.tree, message.row) === null) this.ask();
+    else {
+      this.waiting.delete(keyOf(message.row)); // it fitted a moment ago, and does so no more
+      if (fits(this.tree, message.row) === null) this.ask();
+    }
   }
 
   update(element, row) {
