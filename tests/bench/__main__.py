@@ -31,7 +31,7 @@ PARTS = {
 }
 """In the order in which they run: memory is measured before the stack has been used."""
 
-PEER = "KVMWEB_BENCH_PEER_"
+PEER = "BENCH_PEER_"
 
 
 def main() -> int:

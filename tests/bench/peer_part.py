@@ -74,7 +74,7 @@ class Both:
 def measure(run: Run) -> list[Figure]:
     """Nothing without a peer, and it says so."""
     if missing := [name for name in ("URL", "USER", "PASSWORD", "SOCKET") if not run.peer.get(name)]:
-        names = ", ".join(f"KVMWEB_BENCH_PEER_{name}" for name in missing)
+        names = ", ".join(f"BENCH_PEER_{name}" for name in missing)
         say(f"        left out: there is no WebVirtCloud here ({names} not set; see docs/benchmarks.md)")
         return []
     count = run.times(GUESTS, FEW_GUESTS)

@@ -43,11 +43,11 @@ def test_every_part_that_is_offered_can_be_measured() -> None:
 def test_where_there_is_no_webvirtcloud_the_bench_says_so_and_which_settings_name_one(tmp_path: Path) -> None:
     output = tmp_path / "bench.json"
     argv = [sys.executable, "-m", "tests.bench", "peer", "--output", str(output)]
-    env = {name: value for name, value in os.environ.items() if not name.startswith("KVMWEB_BENCH_")}
-    env |= {"KVMWEB_BENCH_PEER_URL": "http://127.0.0.1:1"}
+    env = {name: value for name, value in os.environ.items() if not name.startswith("BENCH_PEER_")}
+    env |= {"BENCH_PEER_URL": "http://127.0.0.1:1"}
     done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert json.loads(output.read_text()) == []
     assert "there is no WebVirtCloud here" in done.stderr
-    assert "KVMWEB_BENCH_PEER_SOCKET" in done.stderr
-    assert "KVMWEB_BENCH_PEER_URL" not in done.stderr, "what is set is not missing"
+    assert "BENCH_PEER_SOCKET" in done.stderr
+    assert "BENCH_PEER_URL" not in done.stderr, "what is set is not missing"
