@@ -255,9 +255,9 @@ class Photographer:
         page.close()
 
     def _team(self, wide: Person, guests: dict[str, LabGuest]) -> None:
-        """What many people and many guests need: the start page, a search, screens, many at once, rights."""
+        """What many guests need: screens, a search, many at once, the start page."""
         page = wide.open("/guests/?view=screens")
-        expect(page.locator("img[data-shot]:visible")).to_have_count(len(RUNNING) + 1, timeout=60_000)  # one is paused
+        expect(page.locator("img[data-shot]:visible")).to_have_count(len(RUNNING) + 2, timeout=60_000)  # web-1 and rescue, too
         self.shoot(page, "guests-screens")
         wide.open("/guests/?q=tag:prod", page)
         page.locator("main input[type=search]").press("End")
@@ -269,19 +269,6 @@ class Photographer:
         page.locator("[data-many='guest.start']").click()
         expect(page.locator("dialog[open]")).to_be_visible()
         self.shoot(page, "many")
-        wide.open("/people/new/", page)
-        page.locator("[name=username]").fill("grace")
-        page.locator("[name=role]").select_option("")
-        for name in ("password", "again"):
-            page.locator(f"[name={name}]").fill(PASSWORD)
-        page.locator("main form [type=submit]").first.click()
-        page.get_by_role("link", name="grace").click()
-        page.locator("[name=place][value=tag]").check()
-        page.locator("[name=role]").last.select_option("operator")
-        self._choose(page, "tag", "web")
-        page.locator(".p-grant [type=submit]").click()
-        expect(page.locator("section[aria-labelledby=grants-title] tbody tr")).to_have_count(1)
-        self.shoot(page, "grants")
         lost = guests["windows-test"]
         disk = lost.host.images / f"{lost.name}.raw"
         disk.rename(disk.with_suffix(".away"))
@@ -291,13 +278,6 @@ class Photographer:
         disk.with_suffix(".away").rename(disk)
         self.shoot(wide.open("/", page), "start")
         page.close()
-
-    def _choose(self, page: Page, name: str, text: str) -> None:
-        """One of a searchable list."""
-        box = page.locator(f"[data-place={name}] [role=combobox]")
-        box.click()
-        box.fill(text)
-        page.locator("[role=listbox] [role=option]", has_text=text).first.click()
 
     def _others(self, wide: Person, guests: dict[str, LabGuest]) -> None:
         """Pages that only proofreaders look at."""
