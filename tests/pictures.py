@@ -257,7 +257,8 @@ class Photographer:
     def _team(self, wide: Person, guests: dict[str, LabGuest]) -> None:
         """What many guests need: screens, a search, many at once, the start page."""
         page = wide.open("/guests/?view=screens")
-        expect(page.locator("img[data-shot]:visible")).to_have_count(len(RUNNING) + 2, timeout=60_000)  # web-1 and rescue, too
+        shots = page.locator("img[data-shot]:visible")
+        expect(shots).to_have_count(len(RUNNING) + 2, timeout=60_000)  # web-1 and rescue, too
         self.shoot(page, "guests-screens")
         wide.open("/guests/?q=tag:prod", page)
         page.locator("main input[type=search]").press("End")
