@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dashboard.consoles.refusals import Refused
-from dashboard.consoles.seats import MOST_PER_PERSON, Seat
+from dashboard.consoles.seats import Seat
 from tests.integration.consoles.conftest import House
 from tests.lab.hosts import wait_for
 
@@ -29,7 +29,7 @@ def test_fifty_consoles_opened_at_once_by_one_person_are_sixteen_and_others_are_
     seats = [Seat(user=1, host=1, uuid=UUID.format(number)) for number in range(50)]
     with ThreadPoolExecutor(50) as many:
         opened = sum(many.map(taken, seats))
-    assert 0 < opened <= MOST_PER_PERSON
+    assert 0 < opened <= 16
     assert taken(Seat(user=2, host=1, uuid=UUID.format(1))), "somebody else"
 
 
