@@ -1,6 +1,7 @@
 """What must be done before the processes start, in one Django start: translations, migrations, static files.
 
 `deploy/prepare.py files` leaves the database alone: installed under systemd, kvmweb-migrate.service looks after it.
+`deploy/prepare.py translations` compiles those and nothing else: tests need no more.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ def compile_messages(folder: Path) -> None:
 def main() -> None:
     """Compile, migrate, collect."""
     compile_messages(ROOT / "dashboard")
+    if sys.argv[1:] == ["translations"]:
+        return
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kvmweb.settings")
     import django
     from django.core.management import call_command

@@ -43,6 +43,7 @@ class House:
         self.hub._clients, self.hub._tags, self.hub._recheck = set(), Tags(), asyncio.Event()
         self.hub._stream = self  # type: ignore[assignment]
         self.hub._read, self.hub._stale, self.hub._begun = (0, 0), False, asyncio.Event()
+        self.hub._full = []
         self.hub._begun.set()
         self.hub._tags.begin(rows)
         self.number = 0
