@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error as DatabaseError  # an InterfaceError is no DatabaseError of Django's
 
 from dashboard.live.client import SIGNED_OUT, TRY_AGAIN, Client
 from dashboard.live.hub import Hub, hub

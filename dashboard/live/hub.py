@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
-from django.db import DatabaseError
+from django.db import Error as DatabaseError  # an InterfaceError is no DatabaseError of Django's
 
 from dashboard.accounts.access import Scope
 from dashboard.inventory import bus, clocks, fullness, metrics
@@ -189,14 +189,16 @@ class Hub:
         """Every few seconds, and at once when rights change: sessions that ended close, changed roles take effect."""
         while True:
             await _either(self._recheck, CHECK_SECONDS)
-            if not self._clients:
+            # Who joins while the database is asked was let in by a look of their own, and is not in this answer.
+            asked = list(self._clients)
+            if not asked:
                 continue
             try:
-                found = await self._ask_database({client.session_key for client in self._clients})
+                found = await self._ask_database({client.session_key for client in asked})
             except DatabaseError as error:
                 log.warning("Sessions cannot be checked, trying again: %s", error)
                 continue
-            for client in list(self._clients):
+            for client in asked:
                 scope = found.get(client.session_key)
                 if scope is None or scope.user_id != client.scope.user_id:
                     client.end(SIGNED_OUT)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+
 from dashboard.accounts.access import Rights, Scope
+from dashboard.live import consumer
 from dashboard.live import hub as hubs
-from dashboard.live.client import Client
+from dashboard.live.client import SIGNED_OUT, TRY_AGAIN, Client
 from dashboard.live.hub import Hub
 from dashboard.live.tags import REMEMBERED, Tags
 
@@ -252,6 +258,79 @@ async def test_that_somebodys_rights_changed_is_the_hubs_affair_alone() -> None:
     house.say({"k": "rights", "user": 1})
     assert heard(mine) == heard(others) == []
     assert house.hub._recheck.is_set(), "sessions are looked at again at once"
+
+
+class Look:
+    """The database, asked who stands behind which session: it answers when it is told to."""
+
+    def __init__(self, house: House) -> None:
+        self.asked: asyncio.Queue[set[str]] = asyncio.Queue()
+        self.answers: asyncio.Queue[dict[str, Scope] | Exception] = asyncio.Queue()
+        house.hub._ask_database = self  # type: ignore[method-assign]
+
+    async def __call__(self, keys: set[str]) -> dict[str, Scope]:
+        await self.asked.put(keys)
+        answer = await self.answers.get()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+async def look() -> AsyncIterator[tuple[House, Look]]:
+    house = House()
+    found = Look(house)
+    checking = asyncio.create_task(house.hub._check())
+    yield house, found
+    assert not checking.done(), "it goes on checking"
+    checking.cancel()
+
+
+async def test_who_joins_while_sessions_are_looked_up_is_not_signed_out(look: tuple[House, Look]) -> None:
+    house, database = look
+    there, ended = house.open(WEB), house.open(ONE)
+    house.hub._recheck.set()
+    assert await database.asked.get() == {there.session_key, ended.session_key}
+    joined = house.open(ALL)
+    await database.answers.put({there.session_key: WEB})
+    assert await asyncio.wait_for(ended.ended, 5) == SIGNED_OUT
+    assert not there.ended.done() and not joined.ended.done()
+    house.hub._recheck.set()
+    assert joined.session_key in await database.asked.get(), "the next look is at it, too"
+
+
+@pytest.mark.parametrize("error", [OperationalError("database is locked"), InterfaceError("connection is closed")])
+async def test_a_look_that_fails_signs_nobody_out_and_is_repeated(look: tuple[House, Look], error: Exception) -> None:
+    house, database = look
+    page = house.open(WEB)
+    for answer in (error, error, {}):
+        house.hub._recheck.set()
+        await database.asked.get()
+        assert not page.ended.done()
+        await database.answers.put(answer)
+    assert await asyncio.wait_for(page.ended, 5) == SIGNED_OUT
+
+
+@pytest.mark.parametrize("error", [OperationalError("database is locked"), InterfaceError("connection is closed")])
+async def test_a_page_whose_session_cannot_be_read_is_told_to_try_again(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    house = House()
+    database = Look(house)
+    await database.answers.put(error)
+    monkeypatch.setattr(consumer, "hub", lambda: house.hub)
+    said: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        said.append(message)
+
+    cookie = f"{settings.SESSION_COOKIE_NAME}=abc".encode()
+    await consumer.live({"headers": [(b"origin", settings.PUBLIC_URL.encode()), (b"cookie", cookie)]}, receive, send)
+    assert said[-1] == {"type": "websocket.close", "code": TRY_AGAIN}
+    assert SIGNED_OUT not in [message.get("code") for message in said]
 
 
 def test_what_is_remembered_of_the_past_is_bounded() -> None:
