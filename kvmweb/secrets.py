@@ -29,11 +29,23 @@ def read_or_make(path: Path, make: object = None) -> str:
 
 
 def replace(path: Path, value: str) -> None:
-    """Put another value in the place of the secret in `path`: a reader finds the one or the other, whole."""
+    """Put another value in the place of the secret in `path`: a reader finds the one or the other, whole.
+
+    Whoever may read the old one may read the new one.
+    """
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        if path.exists():
+            belong_like(fresh, path)
         file.write(value)
         file.flush()
         os.fsync(descriptor)
     fresh.replace(path)
+
+
+def belong_like(fresh: Path, old: Path) -> None:
+    """Give a new file the owner, group and mode of the one that it replaces; nothing to others in any case."""
+    before = old.stat()
+    os.chown(fresh, before.st_uid, before.st_gid)
+    fresh.chmod(before.st_mode & 0o660)

@@ -20,7 +20,7 @@ from django.utils import timezone
 from dashboard.accounts.models import User
 from dashboard.inventory.models import Host
 from dashboard.upkeep import aftermath, archive, backup, rows, stillness
-from kvmweb import env
+from kvmweb import env, secrets
 
 SECRET_SETTINGS = {
     "secrets/django": "KVMWEB_SECRET_KEY",
@@ -53,15 +53,18 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
 
-def run(source: Path, *, replace: bool = False, passphrase: str = "") -> Report:
-    """Restore; kvmweb must not be running. Raises Refused or archive.BadArchive, and then all is as it was."""
+def run(source: Path, *, replace: bool = False, passphrase: str = "", keys: Path | None = None) -> Report:
+    """Restore; kvmweb must not be running. Raises Refused or archive.BadArchive, and then all is as it was.
+
+    `keys`: files of keys below this folder are the installation's own, and the backup's take their place.
+    """
     state: Path = settings.STATE_DIR
     with stillness.of(state) as reason, tempfile.TemporaryDirectory(prefix=".restore-", dir=state) as folder:
         if reason:
             raise Refused(reason)
         there = Path(folder)
         manifest = archive.read(source, there, passphrase)
-        _check(manifest, there)
+        _check(manifest, there, keys)
         aside = _make_way(state, replace=replace)
         report = Report(manifest, {}, aside)
         real = Path(connections.settings["default"]["NAME"])
@@ -78,25 +81,35 @@ def run(source: Path, *, replace: bool = False, passphrase: str = "") -> Report:
         if connection.vendor != "postgresql":
             _swap(there / real.name, real, aside)
         for name in archive.SECRETS:
-            _put_secret(there / name, state / name, aside)
+            if target := _place(name, keys):
+                _put_secret(there / name, target, aside)
         aftermath.empty_redis()
     report.notes = _notes(manifest)
     return report
 
 
-def _check(manifest: archive.Manifest, there: Path) -> None:
+def _check(manifest: archive.Manifest, there: Path, keys: Path | None) -> None:
     if newer := rows.unknown(manifest.migrations):
         raise Refused(
             f"The backup was made by a newer kvmweb ({manifest.version}; unknown here: {', '.join(newer)}). "
             "Install that version or a later one, and restore there."
         )
     for name, setting in SECRET_SETTINGS.items():
-        given = os.environ.get(setting) or os.environ.get(f"{setting}_FILE")
+        given = _place(name, keys) is None
         if given and (there / name).exists() and not _fits(name, (there / name).read_text(encoding="utf-8")):
             raise Refused(
                 f"{setting} is given here and is another than the backup's: what is encrypted could not be read. "
                 f"Leave {setting} away, and the backup's own key is put in its place."
             )
+
+
+def _place(name: str, keys: Path | None) -> Path | None:
+    """Where the backup's secret goes; None where a setting gives one that stays."""
+    setting = SECRET_SETTINGS[name]
+    file = os.environ.get(f"{setting}_FILE", "")
+    if file and keys is not None and Path(file).is_relative_to(keys):
+        return Path(file)
+    return None if file or os.environ.get(setting) else Path(settings.STATE_DIR) / name
 
 
 def _fits(name: str, kept: str) -> bool:
@@ -159,13 +172,17 @@ def _building(there: Path) -> Iterator[None]:
             yield
         return
     real = Path(connections.settings["default"]["NAME"])
+    fresh = there / real.name
     connection.close()
-    connections.settings["default"]["NAME"] = str(there / real.name)
+    connections.settings["default"]["NAME"] = str(fresh)
     connections["default"] = connections.create_connection("default")
     try:
         yield
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        fresh.chmod(0o600)
+        if real.exists():
+            secrets.belong_like(fresh, real)
     finally:
         connections["default"].close()
         connections.settings["default"]["NAME"] = str(real)
@@ -180,7 +197,6 @@ def _swap(fresh: Path, real: Path, aside: Path | None) -> None:
             old.rename(aside / old.name)
         else:
             old.unlink(missing_ok=True)
-    fresh.chmod(0o600)
     fresh.rename(real)
 
 
@@ -208,10 +224,11 @@ def _put_secret(source: Path, target: Path, aside: Path | None) -> None:
     """Those of the backup, and no other: what only the installation before this one had goes with it."""
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if target.exists() and aside is not None:
-        target.rename(aside / f"secret-{target.name}")
+        secrets.replace(aside / f"secret-{target.name}", target.read_text(encoding="utf-8"))
     if source.exists():
-        source.chmod(0o600)
-        source.replace(target)
+        secrets.replace(target, source.read_text(encoding="utf-8"))
+    elif aside is not None:
+        target.unlink(missing_ok=True)
 
 
 def _notes(manifest: archive.Manifest) -> list[str]:

@@ -33,7 +33,7 @@ ldconfig
 
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs -o mode=1777 tmpfs /tmp
-umount -R /sys/fs/cgroup
+umount -R /sys/fs/cgroup 2>/dev/null || true
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 
 # A machine like one whose packages were just installed: only what is asked for below starts.

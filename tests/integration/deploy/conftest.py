@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -14,7 +15,7 @@ import pytest
 
 from tests.e2e.stack import free_port
 from tests.integration.deploy.machine import Machine
-from tests.lab.hosts import LabHost, wait_for
+from tests.lab.hosts import LabError, LabHost, wait_for
 from tests.survival.visitor import Visitor
 
 PASSWORD = "correct horse battery"
@@ -54,22 +55,28 @@ class Installation:
         return int(self.machine.run("systemctl", "show", "--value", "-p", "MainPID", f"kvmweb-{service}"))
 
 
-@pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    machine = Machine(tmp_path_factory.mktemp("machine"))
-    port, plain = free_port(), free_port()
-    settings = {
-        "KVMWEB_LISTEN": f"127.0.0.1:{port}",
-        "KVMWEB_REDIRECT_LISTEN": f"127.0.0.1:{plain}",
-        "KVMWEB_LOCAL_HOST": "0",
-    }
-    here = Installation(machine, f"https://127.0.0.1:{port}", f"http://127.0.0.1:{plain}", settings)
+@contextmanager
+def installed(
+    folders: pytest.TempPathFactory, url: str, plain: str, settings: dict[str, str], *words: str
+) -> Iterator[Installation]:
+    """A machine on which deploy/install has been run, which is gone afterwards however it went."""
+    machine = Machine(folders.mktemp("machine"))
+    here = Installation(machine, url, plain, settings | {"KVMWEB_LOCAL_HOST": "0"})
     try:
         machine.boot()
-        here.said = here.install(here.url)
+        here.said = here.install(*words, url)
         yield here
     finally:
         machine.off()
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    port, plain = free_port(), free_port()
+    url, plainly = f"https://127.0.0.1:{port}", f"http://127.0.0.1:{plain}"
+    settings = {"KVMWEB_LISTEN": f"127.0.0.1:{port}", "KVMWEB_REDIRECT_LISTEN": f"127.0.0.1:{plain}"}
+    with installed(tmp_path_factory, url, plainly, settings) as here:
+        yield here
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +138,11 @@ def done(ask: Callable[[str], Any], job: str) -> dict[str, Any]:
         assert time.monotonic() < until, found
         time.sleep(0.2)
     return dict(found)
+
+
+def well(installation: Installation) -> str:
+    """What the doctor says, whether or not something is broken."""
+    try:
+        return installation.machine.run("kvmweb", "doctor")
+    except LabError as error:
+        return str(error)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import psutil
 
-from tests.lab.hosts import LabError, wait_for
+from tests.lab.hosts import LabError, run, wait_for
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 CHECKOUT = "/opt/kvmweb"
+SPACES = ("--mount", "--pid", "--uts", "--ipc", "--cgroup")
+BOOT = ("setpriv", "--pdeathsig=KILL", "unshare", *SPACES, "--fork", "--kill-child=KILL", HERE / "boot.sh", ROOT)
 PROGRAMS = ("/lib/systemd/systemd", "unshare", "nsenter", "setpriv", "nginx", "redis-server", "dbus-daemon")
+
+_numbers = itertools.count(1)
 
 
 class Machine:
@@ -24,25 +28,25 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.log = folder / "machine.log"
-        self.cgroup = _cgroups() / f"kvmweb-machine-{os.getpid()}"
+        self.name = f"kvmweb-machine-{next(_numbers)}-{os.getpid()}"
         self.process: subprocess.Popen[bytes] | None = None
 
     def boot(self) -> None:
         """Start it and wait until systemd says that it is up."""
+        if os.geteuid():
+            raise LabError("tests with a systemd of their own need root: they make mount, pid and cgroup namespaces")
         missing = [program for program in PROGRAMS if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin")]
         if missing:
             raise LabError(f"these programs are missing: {', '.join(missing)}")
-        self.cgroup.mkdir(exist_ok=True)
-        script = (
-            f"echo $$ >{self.cgroup}/cgroup.procs && exec setpriv --pdeathsig KILL "
-            f"unshare --mount --pid --uts --ipc --cgroup --fork --kill-child=KILL {HERE / 'boot.sh'} {ROOT}"
-        )
         outside = {name: value for name, value in os.environ.items() if not name.startswith("KVMWEB_")}
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                ["sh", "-c", script], env=outside, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                [*self._in_cgroup("run"), *BOOT], env=outside, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         wait_for(self._is_up, seconds=30, saying="systemd is up")
+
+    def _in_cgroup(self, what: str) -> list[str]:
+        return ["unshare", "--mount", "--propagation=private", str(HERE / "cgroup.sh"), what, self.name]
 
     def _is_up(self) -> bool:
         assert self.process is not None
@@ -63,7 +67,7 @@ class Machine:
 
     def run(self, *argv: str, env: dict[str, str] | None = None, timeout: float = 120, text: str | None = None) -> str:
         """Run a command in it as root; its output. LabError with everything it said if it fails."""
-        enter = ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--uts", "--ipc", "--cgroup"]
+        enter = ["nsenter", f"--target={self.pid}", *SPACES]
         settings = [f"{name}={value}" for name, value in (env or {}).items()]
         done = subprocess.run(
             [
@@ -94,18 +98,5 @@ class Machine:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-        for _ in range(100):
-            with contextlib.suppress(OSError):
-                for folder in sorted(self.cgroup.rglob("*/"), reverse=True):
-                    folder.rmdir()
-                self.cgroup.rmdir()
-                return
-            time.sleep(0.1)
-
-
-def _cgroups() -> Path:
-    for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines():
-        _device, place, kind, *_rest = line.split()
-        if kind == "cgroup2":
-            return Path(place)
-    raise LabError("no cgroup2 is mounted: a systemd of its own cannot be started here")
+            self.process = None
+            run(*self._in_cgroup("end"))

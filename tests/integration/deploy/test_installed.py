@@ -17,7 +17,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.integration.consoles.rfb import Rfb
-from tests.integration.deploy.conftest import Installation, done
+from tests.integration.deploy.conftest import Installation, done, well
 from tests.lab.guests import LabGuest
 from tests.lab.hosts import LabError, LabHost, wait_for
 from tests.survival.visitor import Visitor
@@ -241,17 +241,11 @@ def test_a_service_that_is_killed_comes_back(installation: Installation, service
 
 
 def test_the_doctor_knows_the_units(installation: Installation) -> None:
-    def well() -> str:
-        try:
-            return installation.machine.run("kvmweb", "doctor")
-        except LabError as error:
-            return str(error)
-
-    said = wait_for(lambda: "Nothing is broken." in well() and well(), seconds=30, saying=well())
+    said = wait_for(lambda: "Nothing is broken." in well(installation) and well(installation), seconds=30, every=0.5)
     assert "make run" not in said
     installation.machine.run("systemctl", "stop", "kvmweb-monitor")
     try:
-        assert "kvmweb-monitor.service is inactive" in well()
+        assert "kvmweb-monitor.service is inactive" in well(installation)
     finally:
         installation.machine.run("systemctl", "start", "kvmweb-monitor")
 

@@ -23,6 +23,12 @@ class Command(BaseCommand):
         """FILE, the passphrase, and the permission to replace."""
         parser.add_argument("file", type=Path)
         parser.add_argument("--replace", action="store_true", help="keep what is here aside and put the backup there")
+        parser.add_argument(
+            "--keys",
+            type=Path,
+            metavar="FOLDER",
+            help="put the backup's keys into the files that settings name below FOLDER",
+        )
         add_argument(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -31,7 +37,9 @@ class Command(BaseCommand):
         if not source.is_file():
             raise CommandError(f"There is no file {source}.")
         try:
-            report = restore.run(source, replace=options["replace"], passphrase=passphrase_of(options))
+            report = restore.run(
+                source, replace=options["replace"], passphrase=passphrase_of(options), keys=options["keys"]
+            )
         except (restore.Refused, BadArchive) as error:
             raise CommandError(str(error)) from error
         manifest = report.manifest
