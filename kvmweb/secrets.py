@@ -28,15 +28,15 @@ def read_or_make(path: Path, make: object = None) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-def replace(path: Path, value: str) -> None:
+def replace(path: Path, value: str, *, shared: bool = False) -> None:
     """Put another value in the place of the secret in `path`: a reader finds the one or the other, whole.
 
-    Whoever may read the old one may read the new one.
+    `shared`: the group that may read the old one may read the new one.
     """
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        if path.exists():
+        if shared and path.exists():
             belong_like(fresh, path)
         file.write(value)
         file.flush()

@@ -226,7 +226,8 @@ def _put_secret(source: Path, target: Path, aside: Path | None) -> None:
     if target.exists() and aside is not None:
         secrets.replace(aside / f"secret-{target.name}", target.read_text(encoding="utf-8"))
     if source.exists():
-        secrets.replace(target, source.read_text(encoding="utf-8"))
+        ours = target.is_relative_to(settings.STATE_DIR)
+        secrets.replace(target, source.read_text(encoding="utf-8"), shared=not ours)
     elif aside is not None:
         target.unlink(missing_ok=True)
 

@@ -230,3 +230,22 @@ def test_closing_the_terminal_ends_everything_in_order(stack: Stack) -> None:
     assert stack.process.wait(timeout=30) == 0
     assert stack.processes() == []
     assert not [path for path in (stack.state / "run").iterdir() if path.is_socket()]
+
+
+def test_with_a_certificate_it_is_ready_on_https(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    if stack.process.poll() is None:
+        stack.process.send_signal(signal.SIGINT)
+        stack.process.wait(timeout=30)
+    certificate, key = stack.folder / "certificate.pem", stack.folder / "key.pem"
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    argv += ["-subj", "/CN=vm.example.org", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(argv, check=True, capture_output=True)
+    monkeypatch.setitem(stack.environ, "KVMWEB_PUBLIC_URL", "https://vm.example.org")
+    monkeypatch.setitem(stack.environ, "KVMWEB_TLS_CERTIFICATE", str(certificate))
+    monkeypatch.setitem(stack.environ, "KVMWEB_TLS_KEY", str(key))
+    stack.start()
+    found = READY.search(stack.said())
+    assert found is not None
+    assert found[1] == "https://vm.example.org"
+    stack.process.send_signal(signal.SIGINT)
+    assert stack.process.wait(timeout=30) == 0, stack.said()
