@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import http.server
 import os
 import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +22,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from deploy import stack as launcher
 from tests.lab import database
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -232,17 +236,51 @@ def test_closing_the_terminal_ends_everything_in_order(stack: Stack) -> None:
     assert not [path for path in (stack.state / "run").iterdir() if path.is_socket()]
 
 
-def test_with_a_certificate_it_is_ready_on_https(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[str, str]:
+    """A certificate of nobody in particular, and its key."""
+    pair = str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem")
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    argv += ["-subj", "/CN=vm.example.org", "-out", pair[0], "-keyout", pair[1]]
+    subprocess.run(argv, check=True, capture_output=True)
+    return pair
+
+
+@pytest.mark.parametrize(("status", "is_ready"), [(503, False), (200, True)])
+def test_it_is_ready_when_pages_come_over_tls(
+    certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch, status: int, is_ready: bool
+) -> None:
+    class Pages(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    with http.server.HTTPServer(("127.0.0.1", 0), Pages) as server:
+        monkeypatch.setenv("KVMWEB_LISTEN", f"127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("KVMWEB_PUBLIC_URL", "https://vm.example.org")
+        monkeypatch.setenv("KVMWEB_TLS_CERTIFICATE", certificate[0])
+        monkeypatch.setenv("KVMWEB_TLS_KEY", certificate[1])
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        answering = threading.Thread(target=server.handle_request)
+        answering.start()
+        assert launcher.ready() is is_ready
+        answering.join()
+
+
+def test_with_a_certificate_it_is_ready_on_https(
+    stack: Stack, certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     if stack.process.poll() is None:
         stack.process.send_signal(signal.SIGINT)
         stack.process.wait(timeout=30)
-    certificate, key = stack.folder / "certificate.pem", stack.folder / "key.pem"
-    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    argv += ["-subj", "/CN=vm.example.org", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(argv, check=True, capture_output=True)
     monkeypatch.setitem(stack.environ, "KVMWEB_PUBLIC_URL", "https://vm.example.org")
-    monkeypatch.setitem(stack.environ, "KVMWEB_TLS_CERTIFICATE", str(certificate))
-    monkeypatch.setitem(stack.environ, "KVMWEB_TLS_KEY", str(key))
+    monkeypatch.setitem(stack.environ, "KVMWEB_TLS_CERTIFICATE", certificate[0])
+    monkeypatch.setitem(stack.environ, "KVMWEB_TLS_KEY", certificate[1])
     stack.start()
     found = READY.search(stack.said())
     assert found is not None
