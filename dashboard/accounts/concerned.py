@@ -1,4 +1,4 @@
-"""Whose rights change when a grant, a group or a role does: their open pages and consoles look again at once."""
+"""Whose rights change when a grant, a group or a role does: their pages and consoles look again, their links end."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from django.db.models import Q
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete
 from django.dispatch import receiver
 
-from dashboard.accounts.models import Grant, Role, User
+from dashboard.accounts.models import Grant, PasswordLink, Role, User
 from dashboard.accounts.signals import rights_changed
 
 
 def tell(people: Iterable[int]) -> None:
-    """Say it of each of these people once the change is committed."""
+    """Say it of each of these people once the change is committed.
+
+    An open password link ends with it: whoever made it was asked whether they may do as much as the person did then.
+    """
     concerned = sorted(set(people))
     if concerned:
+        PasswordLink.objects.filter(user__in=concerned).delete()
         transaction.on_commit(lambda: _tell(concerned), robust=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.contrib.auth.models import Group
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
@@ -14,6 +15,10 @@ from dashboard.accounts.permissions import ON_GUESTS, ON_HOSTS, PERMISSIONS, ROL
 
 class Refusal(ValueError):
     """Why it is not done, in one sentence for the person."""
+
+
+class Above(Refusal):
+    """It would be done to somebody who may do more."""
 
 
 def beyond(actor: User, role: str, place: str, key: str) -> Held:
@@ -31,11 +36,30 @@ def beyond_at(actor: User, role: str, where: Place) -> Held:
 
 def refuse_take_over(actor: User, person: User) -> None:
     """Refuse what would let `actor` sign in as somebody who may do more than they do themselves, disabled or not."""
-    theirs = Grant.objects.filter(Q(user=person) | Q(group__user=person)).distinct()
-    if any(beyond(actor, one.role, one.place, one.key) for one in theirs):
-        raise Refusal(
+    if _may_do_more(actor, person):
+        raise Above(
             _("%(name)s may do more than you: only who may do all of that helps them sign in.") % {"name": person}
         )
+
+
+def refuse_over(actor: User, whom: User | Group) -> None:
+    """Refuse to keep somebody out, or to take rights away, who may do more than `actor`; oneself excepted.
+
+    A group may do what it was granted itself.
+    """
+    if _may_do_more(actor, whom):
+        raise Above(
+            _("%(name)s may do more than you: only who may do all of that takes anything away from them.")
+            % {"name": whom}
+        )
+
+
+def _may_do_more(actor: User, whom: User | Group) -> bool:
+    if whom == actor:
+        return False
+    theirs = Q(user=whom) | Q(group__user=whom) if isinstance(whom, User) else Q(group=whom)
+    granted = Grant.objects.filter(theirs).distinct()
+    return any(beyond(actor, one.role, one.place, one.key) for one in granted)
 
 
 def given_on(place: str) -> Held:
@@ -56,11 +80,11 @@ def _has(actor: User, permission: str, place: str, key: str) -> bool:
     return rights_of(actor).allow(permission, where) and limits_of(actor).allow(permission, where)
 
 
-def refuse_beyond(lacking: Iterable[str]) -> None:
-    """Refuse to give away what one does not have."""
+def refuse_beyond(lacking: Iterable[str], *, taken: bool = False) -> None:
+    """Refuse to give away what one does not have, or to take it from a role."""
     names = sorted(str(PERMISSIONS[name]) for name in lacking)
     if names:
-        raise Refusal(
-            _("You cannot give what you do not have there yourself: %(permissions)s.")
-            % {"permissions": "; ".join(names)}
-        )
+        said = _("You cannot give what you do not have there yourself: %(permissions)s.")
+        if taken:
+            said = _("You cannot take away what you do not have yourself: %(permissions)s.")
+        raise Refusal(said % {"permissions": "; ".join(names)})

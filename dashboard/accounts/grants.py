@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from dashboard.accounts import turns
 from dashboard.accounts.access import Place, can, rights_of
 from dashboard.accounts.audit import record
-from dashboard.accounts.giving import Refusal, beyond, beyond_at, refuse_beyond
+from dashboard.accounts.giving import Refusal, beyond, beyond_at, refuse_beyond, refuse_over
 from dashboard.accounts.models import Grant, Role, User
 from dashboard.accounts.people import LastAdministrator, administrators
 from dashboard.accounts.permissions import OPERATOR
@@ -38,9 +38,10 @@ def add(*, actor: User, to: Holder, role: str, place: str, key: str = "", source
 
 
 def remove(*, actor: User, grant: Grant, source_ip: str = "") -> None:
-    """Take a grant away."""
+    """Take a grant away; from nobody who may do more."""
     holder = grant.user or grant.group
     assert holder is not None  # noqa: S101 - a constraint of the table
+    refuse_over(actor, holder)
     with keeping_an_administrator():
         grant.delete()
         note(actor, "grant.remove", holder, source_ip, role=grant.role, place=grant.place, key=grant.key)
@@ -56,7 +57,8 @@ def join(*, actor: User, person: User, group: Group, source_ip: str = "") -> Non
 
 
 def leave(*, actor: User, person: User, group: Group, source_ip: str = "") -> None:
-    """Take somebody out of a group."""
+    """Take somebody out of a group; nobody who may do more."""
+    refuse_over(actor, person)
     with keeping_an_administrator():
         person.groups.remove(group)
         note(actor, "group.leave", group, source_ip, person=person.username)
@@ -71,7 +73,8 @@ def add_group(*, actor: User, name: str, source_ip: str = "") -> Group:
 
 
 def remove_group(*, actor: User, group: Group, source_ip: str = "") -> None:
-    """Delete a group: its members lose what only it gave them."""
+    """Delete a group: its members lose what only it gave them. None that may do more."""
+    refuse_over(actor, group)
     with keeping_an_administrator():
         members = sorted(group.user_set.values_list("username", flat=True))
         note(actor, "group.remove", group, source_ip, members=members)
@@ -79,9 +82,11 @@ def remove_group(*, actor: User, group: Group, source_ip: str = "") -> None:
 
 
 def save_role(*, actor: User, role: Role, source_ip: str = "") -> Role:
-    """Make or change a role of one's own making; a permission that is added must be one's own."""
+    """Make or change a role of one's own making; a permission that is added or taken away must be one's own."""
     before = Role.objects.filter(pk=role.pk).first() if role.pk else None
-    refuse_beyond(name for name in role.allows - (before.allows if before else frozenset()) if not can(actor, name))
+    had = before.allows if before else frozenset()
+    refuse_beyond(name for name in role.allows - had if not can(actor, name))
+    refuse_beyond((name for name in had - role.allows if not can(actor, name)), taken=True)
     with transaction.atomic():
         role.save()
         was = {"before": sorted(before.allows)} if before else {}

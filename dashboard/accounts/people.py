@@ -15,8 +15,8 @@ from django.utils.crypto import constant_time_compare
 from dashboard.accounts import turns
 from dashboard.accounts.access import forget
 from dashboard.accounts.audit import record
-from dashboard.accounts.giving import beyond, refuse_beyond
-from dashboard.accounts.models import Grant, User
+from dashboard.accounts.giving import beyond, refuse_beyond, refuse_over
+from dashboard.accounts.models import Grant, PasswordLink, User
 from dashboard.accounts.permissions import ADMINISTRATOR
 from dashboard.accounts.signals import rights_changed
 from kvmweb.secrets import read_or_make
@@ -71,7 +71,12 @@ def set_role(person: User, role: str, *, by: str = "") -> None:
 
 
 def change_person(*, actor: User, person: User, role: str, is_active: bool, source_ip: str = "") -> None:
-    """Set a person's role and whether they may sign in. A disabled person's sessions end at once."""
+    """Set a person's role and whether they may sign in. A disabled person's sessions and links end at once.
+
+    Raises Refusal for a person who may do more than `actor`.
+    """
+    if role != person.role or is_active != person.is_active:
+        refuse_over(actor, person)
     if role != person.role:
         refuse_beyond(beyond(actor, role, Grant.Where.EVERYTHING, ""))
     with transaction.atomic():
@@ -79,6 +84,8 @@ def change_person(*, actor: User, person: User, role: str, is_active: bool, sour
         was = {"role": person.role, "is_active": person.is_active}
         person.is_active = is_active
         person.save(update_fields=["is_active"])
+        if was["is_active"] != is_active:
+            PasswordLink.objects.filter(user=person).delete()
         set_role(person, role, by=actor.get_username())
         if not administrators():
             raise LastAdministrator

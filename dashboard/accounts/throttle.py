@@ -7,6 +7,7 @@ that signed in before (it holds a signed cookie), and from an address from which
 from __future__ import annotations
 
 import ipaddress
+import unicodedata
 from datetime import timedelta
 from secrets import token_urlsafe
 from typing import Any
@@ -57,8 +58,8 @@ class Attempt:
 
 
 def _budgets(request: HttpRequest, username: str) -> Budgets:
-    name = username.strip().lower()
-    person = User.objects.filter(username__iexact=name).first()
+    person = User.objects.filter(username__iexact=username.strip()).order_by("pk").first()
+    name = folded(person.username if person else username)
     browser = _known(request).get(str(person.pk), "") if person else ""
     if browser:
         return [("known-browser", BROWSER, f"{name}:{browser}")]
@@ -67,6 +68,11 @@ def _budgets(request: HttpRequest, username: str) -> Budgets:
     if not (person and _signed_in_lately_from(person, here)):
         budgets.append(("strangers", STRANGERS, name))
     return budgets
+
+
+def folded(name: str) -> str:
+    """A name as it counts: databases differ in which letters they take for one another (PostgreSQL: ſ for s, ı for i)."""
+    return unicodedata.normalize("NFKC", name).strip().upper().casefold()
 
 
 def network(ip: str) -> str:

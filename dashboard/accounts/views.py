@@ -16,7 +16,7 @@ from dashboard.accounts import people
 from dashboard.accounts.adapter import client_ip
 from dashboard.accounts.decorators import need, public, signed_in
 from dashboard.accounts.forms import FirstAdministratorForm, PersonChangeForm, PersonForm, PreferencesForm
-from dashboard.accounts.giving import Refusal
+from dashboard.accounts.giving import Above, Refusal
 from dashboard.accounts.grant_forms import GrantForm
 from dashboard.accounts.grant_views import last_administrator, rights_of_person, with_grants
 from dashboard.accounts.models import User
@@ -101,7 +101,7 @@ def person(request: HttpRequest, pk: int) -> HttpResponse:
         except people.LastAdministrator:
             form.add_error(None, last_administrator())
         except Refusal as refusal:
-            form.add_error("role", str(refusal))
+            form.add_error(None if isinstance(refusal, Above) else "role", str(refusal))
         else:
             messages.success(request, _("%(name)s was changed.") % {"name": someone.username})
             return redirect("accounts:people")

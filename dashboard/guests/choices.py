@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from dashboard.accounts.access import on_hosts_where
 from dashboard.accounts.models import User
-from dashboard.guests.disks import FIXED_POOLS
+from dashboard.guests.disks import FIXED_POOLS, attachable
 from dashboard.guests.operations.wish import RAW_ONLY_POOLS, known_format
 from dashboard.inventory.models import Host, Network, Pool, Volume
 from dashboard.live.formats import bytes_text
@@ -24,15 +24,17 @@ def hosts(user: User) -> QuerySet[Host]:
     return Host.objects.filter(on_hosts_where(user, "guest.create", "pk"), status=Host.Status.LIVE).order_by("name")
 
 
-def choices_of(host: Host) -> Choices:
-    """Everything that the form offers for one host; four queries."""
+def choices_of(host: Host, user: User) -> Choices:
+    """Everything that the form offers for one host; four queries, one more for who sees only some of its guests."""
     volumes = (
         Volume.objects.filter(pool__host=host, pool__state="running")
         .select_related("pool")
         .order_by("pool__name", "name")
     )
     isos = volumes.filter(format="iso") | volumes.filter(name__iendswith=".iso")
-    images = volumes.exclude(format="iso").exclude(name__iendswith=".iso").exclude(kind="dir")
+    images = (
+        volumes.filter(attachable(host, user)).exclude(format="iso").exclude(name__iendswith=".iso").exclude(kind="dir")
+    )
     pools = [_pool(pool) for pool in Pool.objects.filter(host=host) if pool.kind not in FIXED_POOLS]
     networks = [_network(network) for network in Network.objects.filter(host=host)]
     return {

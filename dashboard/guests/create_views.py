@@ -44,7 +44,7 @@ def create(request: HttpRequest) -> HttpResponse:
     }
     if host:
         known = ("name", "title", "source", "pool", "volume")
-        context["choices"] = offers.choices_of(host)
+        context["choices"] = offers.choices_of(host, user)
         context["quotas"] = gauges.shown(quotas.gauges(cast("User", request.user)))
         context["given"] = {key: request.GET[key][:255] for key in known if key in request.GET}
     return render(request, "guests/create.html", context)
@@ -54,7 +54,7 @@ def create(request: HttpRequest) -> HttpResponse:
 @require_GET
 def choices(request: HttpRequest) -> JsonResponse:
     """What another host offers."""
-    return JsonResponse(offers.choices_of(_host(request, request.GET.get("host", ""))))
+    return JsonResponse(offers.choices_of(_host(request, request.GET.get("host", "")), cast("User", request.user)))
 
 
 @need("guest.create")

@@ -13,7 +13,8 @@ from django.utils.translation import gettext as _
 
 from dashboard.accounts.access import can, guests_where
 from dashboard.accounts.models import User
-from dashboard.inventory.models import Guest, Volume
+from dashboard.inventory.models import Guest, Host, Volume
+from dashboard.jobs.models import Job
 
 FIXED_POOLS = {"iscsi", "iscsi-direct", "scsi", "mpath"}
 """Kinds of pools whose volumes libvirt can neither make nor delete: the storage behind them does."""
@@ -117,6 +118,18 @@ def _all_users(guest: Guest, paths: list[str], volumes: dict[str, Volume], reade
         for source in {disk.get("source") for disk in twin.facts.get("disks") or []}.intersection(paths):
             users[source] = sorted({*users.get(source, []), word})
     return users
+
+
+def attachable(host: Host, user: User) -> Q:
+    """The filter over the host's volumes for those that this person may give a new guest as its disk.
+
+    Whoever sees the host's storage and all its guests: any, for they could read it in the guest that it was of. Everybody
+    else: what they made themselves. A disk that stayed when its guest was deleted is nobody's find.
+    """
+    if can(user, "storage.view", host) and can(user, "guest.view", host):
+        return Q()
+    made = Job.objects.filter(operation="guest.create", host=host, created_by=user)
+    return Q(path__in=[path for path in made.values_list("plan__volume_path", flat=True) if path])
 
 
 def _unseen(guests: QuerySet[Guest], reader: User | None) -> set[int]:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from pydantic import Field, ValidationError
 
-from dashboard.guests.disks import FIXED_POOLS, SHARED_POOLS, used_by
+from dashboard.guests.disks import FIXED_POOLS, SHARED_POOLS, attachable, used_by
 from dashboard.guests.operations.describe import GoodName, GoodTitle, name_taken
 from dashboard.inventory.models import Host, Network, Pool, Volume
 from dashboard.jobs import quotas
@@ -84,6 +84,16 @@ class Wish:
         volumes = Volume.objects.select_related("pool").filter(pool__host=self.host, pool__name=self.params.source_pool)
         return volumes.filter(name=self.params.source_volume).first()
 
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether the image is none that this person may attach, or none at all, which they are told in the same words."""
+        if self.params.source != "image" or self.user is None:
+            return False
+        reach = attachable(self.host, self.user)
+        if not reach:
+            return False
+        return self.source is None or not Volume.objects.filter(reach, pk=self.source.pk).exists()
+
     @cached_property
     def pool(self) -> Pool | None:
         """The pool of the new disk."""
@@ -138,6 +148,11 @@ def _source(wish: Wish) -> Text | None:
         return None
     if not params.source_volume:
         return _("Choose an ISO.") if params.source == "iso" else _("Choose a disk image.")
+    if wish.out_of_reach:
+        return _(
+            "Only who sees this host's storage and all its machines attaches disks that others made: one may hold what is"
+            " left of a machine of theirs."
+        )
     if wish.source is None:
         return _("The host has no such volume (any more).")
     if wish.source.pool.state != "running":

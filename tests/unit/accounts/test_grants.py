@@ -214,6 +214,45 @@ def test_nobody_signs_in_as_somebody_who_may_do_more(anna: User, manager: User, 
     assert PasswordLink.objects.get().user == eve
 
 
+def test_nobody_keeps_out_or_weakens_who_may_do_more(anna: User, manager: User, ben: User) -> None:
+    User.objects.create_user("zoe", role=ADMINISTRATOR)  # anna is not the last one
+    group = grants.add_group(actor=anna, name="admins")
+    by_group = grants.add(actor=anna, to=group, role=ADMINISTRATOR, place="everything")
+    grants.join(actor=anna, person=ben, group=group)
+    client, before = signed_in(manager), list(Grant.objects.values_list("pk", "role"))
+    for chief, form in ((anna, {"role": ADMINISTRATOR}), (anna, {"role": "", "is_active": "on"}), (ben, {"role": ""})):
+        page = client.post(f"/people/{chief.pk}/", form)
+        assert page.status_code == 422 and "may do more than you" in page.content.decode(), form
+    for path in (
+        f"/people/grants/{Grant.objects.get(user=anna).pk}/remove/",
+        f"/people/grants/{by_group.pk}/remove/",
+        f"/people/groups/{group.pk}/members/{ben.pk}/remove/",
+        f"/people/groups/{group.pk}/delete/",
+    ):
+        assert "may do more than you" in client.post(path, follow=True).content.decode(), path
+    assert User.objects.filter(is_active=True, pk__in=(anna.pk, ben.pk)).count() == 2
+    assert list(Grant.objects.values_list("pk", "role")) == before and ben.groups.get() == group
+
+
+def test_who_may_do_as_much_may_take_it_away_also_from_themselves(anna: User, manager: User, ben: User) -> None:
+    equal = User.objects.create_user("eve", role="managers")
+    assert signed_in(manager).post(f"/people/{equal.pk}/", {"role": "managers"}).status_code == 302
+    assert not User.objects.get(pk=equal.pk).is_active
+    assert signed_in(manager).post(f"/people/{manager.pk}/", {"role": "", "is_active": "on"}).status_code == 302
+    assert not Grant.objects.filter(user=manager).exists()
+    page = signed_in(anna).post(f"/people/{anna.pk}/", {"role": VIEWER, "is_active": "on"})
+    assert "This is the last administrator" in page.content.decode()
+    assert people.administrators() == 1
+
+
+def test_nobody_takes_from_a_role_what_they_lack(manager: User) -> None:
+    more = Role.objects.create(slug="more", name="More", permissions=["people.manage", "host.manage"])
+    more.permissions = ["people.manage"]
+    with pytest.raises(Refusal, match="You cannot take away what you do not have yourself"):
+        grants.save_role(actor=manager, role=more)
+    assert "host.manage" in Role.objects.get(slug="more").permissions
+
+
 def test_nobody_lays_open_a_role_that_may_do_more(manager: User) -> None:
     client = signed_in(manager)
     client.post("/people/roles/administrator/second-factor/", {"required": "1"})
@@ -289,11 +328,14 @@ def test_the_last_administrator_stays_also_through_a_group(anna: User, lose: Cal
     assert AuditEntry.objects.exclude(action="session.start").count() == entries + 1
 
 
-def test_a_role_of_ones_own_that_manages_people_does_not_make_the_last_administrator_spare(
-    anna: User, manager: User
-) -> None:
+def test_a_role_of_ones_own_that_manages_people_does_not_make_the_last_administrator_spare(anna: User) -> None:
+    """Who may do all of it by a role of their own is no administrator, and is not counted as one."""
+    Role.objects.create(slug="all", name="All", permissions=list(PERMISSIONS))
+    equal = User.objects.create_user("eve", role="all")
     with pytest.raises(people.LastAdministrator):
-        grants.remove(actor=manager, grant=Grant.objects.get(user=anna))
+        grants.remove(actor=equal, grant=Grant.objects.get(user=anna))
+    with pytest.raises(people.LastAdministrator):
+        people.change_person(actor=equal, person=anna, role=ADMINISTRATOR, is_active=False)
 
 
 # -- roles and groups

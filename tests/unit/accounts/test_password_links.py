@@ -7,10 +7,12 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
+from django.contrib.auth.models import Group
 from django.test import Client
 from django.utils import timezone
 
-from dashboard.accounts.models import AuditEntry, PasswordLink
+from dashboard.accounts import grants, people
+from dashboard.accounts.models import AuditEntry, Grant, PasswordLink, Role, User
 from tests.unit.accounts.conftest import code_of, person, set_up_app, sign_in, signed_in, step
 
 pytestmark = pytest.mark.usefixtures("place")
@@ -20,8 +22,6 @@ FRESH = {"password": "a quite new sentence", "again": "a quite new sentence"}
 
 def link_for(name: str) -> str:
     """The path of a link that root makes for somebody."""
-    from dashboard.accounts.models import User
-
     root = sign_in("root")
     page = root.post(f"/people/{User.objects.get(username=name).pk}/password-link/")
     assert "no-store" in page["Cache-Control"]
@@ -52,6 +52,38 @@ def test_it_works_once() -> None:
     assert Client().post(path, FRESH).status_code == 302
     assert Client().get(path).status_code == 404
     assert Client().post(path, FRESH).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "change", ["a grant", "a grant of a group", "a group", "a role", "a grant less", "disabled for a while"]
+)
+def test_it_ends_when_what_the_person_may_do_changes(change: str) -> None:
+    """Whoever made it was asked whether they may do as much as the person did then, and no more than that."""
+    root, anna, group = (
+        User.objects.get(username="root"), User.objects.get(username="anna"), Group.objects.create(name="some")
+    )  # fmt: skip
+    other = Role.objects.create(slug="other", name="Other", permissions=["guest.view"])
+    Grant.objects.create(user=anna, role="other")
+    if change == "a grant of a group":
+        anna.groups.add(group)
+    person("bob")
+    path, of_another = link_for("anna"), link_for("bob")
+    if change == "a grant":
+        grants.add(actor=root, to=anna, role="administrator", place="everything")
+    elif change == "a grant of a group":
+        grants.add(actor=root, to=group, role="administrator", place="everything")
+    elif change == "a group":
+        grants.join(actor=root, person=anna, group=group)
+    elif change == "a role":
+        other.permissions = ["guest.view", "host.manage"]
+        grants.save_role(actor=root, role=other)
+    elif change == "a grant less":
+        grants.remove(actor=root, grant=Grant.objects.get(user=anna, role="other"))
+    else:
+        for active in (False, True):
+            people.change_person(actor=root, person=anna, role=anna.role, is_active=active)
+    assert Client().get(path).status_code == Client().post(path, FRESH).status_code == 404
+    assert Client().get(of_another).status_code == 200, "nobody else's ends"
 
 
 def test_it_works_for_a_day_and_a_new_one_ends_the_old() -> None:

@@ -10,7 +10,7 @@ from django.test import Client
 
 from dashboard.accounts.counting import Counts
 from dashboard.accounts.models import Counted
-from dashboard.accounts.throttle import network
+from dashboard.accounts.throttle import folded, network
 from tests.unit.accounts.conftest import person, sign_in, signed_in
 
 pytestmark = pytest.mark.usefixtures("place")
@@ -27,6 +27,23 @@ def test_five_failures_from_one_address_stop_the_sixth_even_with_the_right_passw
     for _ in range(5):
         sign_in("anna", "wrong")
     assert not signed_in(sign_in("anna"))
+
+
+@pytest.mark.parametrize(
+    "spellings", ["\u017fam SAM \u017fAM sam sAM", "\uff53\uff41\uff4d sam \uff33\uff21\uff2d SAM Sam"]
+)
+def test_another_spelling_of_a_name_is_no_other_name(spellings: str) -> None:
+    """PostgreSQL takes a long s for an s, SQLite does not: the count must not depend on it."""
+    person("sam")
+    for name in spellings.split():
+        sign_in(name, "wrong")
+    assert not signed_in(sign_in("sam"))
+
+
+def test_what_a_database_may_take_for_one_name_counts_as_one() -> None:
+    alike = [("sam", "\u017fam"), ("ian", "\u0131an"), ("stra\u00dfe", "STRASSE"), ("caf\u00e9", "cafe\u0301")]
+    assert [folded(one) == folded(other) for one, other in alike] == [True] * len(alike)
+    assert folded("sam") != folded("som")
 
 
 def test_a_stranger_with_many_addresses_is_stopped_too() -> None:

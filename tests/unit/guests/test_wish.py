@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from dashboard.accounts.models import Role, User
+from dashboard.accounts.models import Grant, Role, User
 from dashboard.guests.choices import choices_of
 from dashboard.guests.operations.wish import Findings, examine, known_format
 from dashboard.inventory.models import Host, Network, Pool, Volume
+from dashboard.jobs.models import Job
 from dashboard.jobs.operation import OPERATIONS
 from tests.unit.guests.conftest import make_guest, make_host, make_person, make_volume
 
@@ -219,14 +220,72 @@ def test_the_plan_fixes_uuid_mac_and_volume_and_never_the_same_twice(host: Host,
     assert plans[0]["virt"] == "qemu"
 
 
-def test_the_choices_of_a_host_are_its_own(host: Host, wish: dict[str, Any], pool: Pool) -> None:
+def maker_who_sees(*seen: str) -> User:
+    """Who may make guests, and has these permissions beside."""
+    Role.objects.create(slug="maker", permissions=["guest.create", *seen])
+    return User.objects.create_user("max", role="maker")
+
+
+def reached(host: Host, wish: dict[str, Any], user: User, name: str = "left.qcow2") -> bool:
+    """Whether they may attach the image; form, list of choices and operation agree."""
+    image = wish | {"source": "image", "source_volume": name}
+    by_form = "source_volume" not in examine(host, image, user).errors
+    declared = OPERATIONS["guest.create"]
+    by_operation = "source_volume" not in declared.check(user, host, declared.params.model_validate(image))
+    assert by_form == by_operation == (name in [one["name"] for one in choices_of(host, user)["images"]])
+    return by_form
+
+
+@pytest.mark.parametrize(
+    ("seen", "may"),
+    [
+        (("storage.view", "guest.view"), True), (("storage.view",), False), (("guest.view",), False), ((), False),
+    ],
+)  # fmt: skip
+def test_what_a_deleted_machine_left_is_attached_only_by_who_sees_storage_and_all_machines(
+    host: Host, pool: Pool, wish: dict[str, Any], seen: tuple[str, ...], may: bool
+) -> None:
+    make_volume(pool, "left.qcow2", format="qcow2")
+    assert reached(host, wish, maker_who_sees(*seen)) is may
+
+
+def test_the_right_must_be_on_that_host_and_on_the_whole_of_it(host: Host, pool: Pool, wish: dict[str, Any]) -> None:
+    make_volume(pool, "left.qcow2", format="qcow2")
+    maker = maker_who_sees()
+    Grant.objects.create(user=maker, role="viewer", place="host", key=str(make_host("other").pk))
+    Grant.objects.create(user=maker, role="operator", place="tag", key="web")
+    assert not reached(host, wish, User.objects.get(pk=maker.pk))
+    Grant.objects.create(user=maker, role="viewer", place="host", key=str(host.pk))
+    assert reached(host, wish, User.objects.get(pk=maker.pk))
+
+
+def test_what_ones_own_deleted_machine_left_stays_ones_own_and_nobody_elses(
+    host: Host, pool: Pool, wish: dict[str, Any]
+) -> None:
+    path = make_volume(pool, "left.qcow2", format="qcow2").path
+    maker, other = maker_who_sees(), User.objects.create_user("eve", role="maker")
+    plan = {"volume_path": path}
+    Job.objects.create(operation="guest.create", host=host, created_by=maker, state="succeeded", plan=plan)
+    assert reached(host, wish, maker) and not reached(host, wish, other)
+
+
+def test_who_may_attach_no_image_does_not_learn_which_there_are(host: Host, pool: Pool, wish: dict[str, Any]) -> None:
+    make_volume(pool, "left.qcow2", format="qcow2")
+    image, maker = wish | {"source": "image"}, maker_who_sees()
+    there, missing = (
+        examine(host, image | {"source_volume": name}, maker).errors for name in ("left.qcow2", "no.qcow2")
+    )
+    assert there == missing and list(there) == ["source_volume"]
+
+
+def test_the_choices_of_a_host_are_its_own(host: Host, wish: dict[str, Any], pool: Pool, operator: Any) -> None:
     make_volume(pool, "disk.qcow2", format="qcow2")
-    offered = choices_of(host)
+    offered = choices_of(host, operator)
     assert [one["name"] for one in offered["isos"]] == ["debian.iso"]
     assert [(one["name"], one["format"]) for one in offered["images"]] == [("disk.qcow2", "qcow2")]
     assert offered["defaults"]["disk_pool"] == "default"
     assert offered["defaults"]["network"] == "default"
-    assert choices_of(make_host("kvm2"))["isos"] == []
+    assert choices_of(make_host("kvm2"), operator)["isos"] == []
 
 
 def test_the_page_of_creation_and_its_check_answer(browser: Client, host: Host, wish: dict[str, Any]) -> None:
