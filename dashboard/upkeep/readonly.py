@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -19,6 +20,7 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 OPEN = ("/accounts/", "/security/seen/")
 """Whoever comes or goes is let try: what is full then says so itself."""
 RETRY_SECONDS = 30
+AWAY_SECONDS = 3
 
 
 class ReadOnly:
@@ -61,11 +63,25 @@ def _known(request: HttpRequest) -> bool:
 
 
 def failed(request: HttpRequest, *args: Any) -> HttpResponse:
-    """Django's handler of what went wrong in a request: full is an answer, everything else a fault of ours."""
-    for error in _causes(sys.exc_info()[1]):
-        if fullness.met(error):
-            return refusal(request, fullness.full())
-    return server_error(request)
+    """Django's handler of what went wrong in a request: full is an answer, a database that does not answer passes by.
+
+    Everything else is a fault of ours.
+    """
+    errors = list(_causes(sys.exc_info()[1]))
+    if any(fullness.met(error) for error in errors):
+        return refusal(request, fullness.full())
+    away = any(isinstance(error, OperationalError | InterfaceError) for error in errors)
+    status = 503 if away else 500
+    if request.path.startswith("/api/"):
+        response = HttpResponse(
+            status=status
+        )  # the API's door writes it; a page that has to be rendered could fail, too
+    else:
+        response = server_error(request)
+        response.status_code = status
+    if away:
+        response["Retry-After"] = str(AWAY_SECONDS)
+    return response
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

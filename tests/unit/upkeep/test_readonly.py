@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 from django.core.cache import cache
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.test import Client
 from pytest_django import Settings
 
@@ -143,3 +143,40 @@ def test_those_who_watch_from_outside_learn_it_without_paths(say: Say) -> None:
     say(FULL)
     response = Client().get("/healthz")
     assert (response.status_code, response.json()) == (200, {"status": "read-only", "full": ["disk"]})
+
+
+@pytest.mark.parametrize("error", [OperationalError("database is locked"), InterfaceError("connection already closed")])
+def test_a_database_that_does_not_answer_is_said_to_be_back_soon(
+    say: Say, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    say()
+    client = signed_in(VIEWER)
+    client.raise_request_exception = False
+    cookie = client.cookies["kvmweb"].value
+
+    def away(*args: object, **kwargs: object) -> None:
+        raise error
+
+    monkeypatch.setattr("django.contrib.sessions.backends.db.SessionStore._get_session_from_db", away)
+    page, told = client.get("/guests/"), client.get("/api/v1/guests")
+    assert page.status_code == told.status_code == 503
+    assert page["Retry-After"] == told["Retry-After"] == "3"
+    assert told.json()["code"] == "unavailable"
+    monkeypatch.undo()
+    assert client.cookies["kvmweb"].value == cookie, "nobody is signed out by it"
+
+
+def test_a_fault_of_ours_is_told_to_scripts_in_their_form_also_where_no_page_can_be_rendered(
+    say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say()
+    client = signed_in(VIEWER)
+    client.raise_request_exception = False
+
+    def broken(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("django.contrib.sessions.backends.db.SessionStore._get_session_from_db", broken)
+    monkeypatch.setattr("dashboard.upkeep.readonly.server_error", broken)
+    told = client.get("/api/v1/guests")
+    assert (told.status_code, told.json()["code"]) == (500, "internal")
