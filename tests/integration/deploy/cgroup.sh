@@ -7,11 +7,9 @@
 set -eu
 what=$1 name=$2
 shift 2
-{ mount -t tmpfs -o mode=755 tmpfs /mnt && mkdir /mnt/cgroup && mount -t cgroup2 cgroup2 /mnt/cgroup; } || {
-    echo "A systemd of the tests' own needs a cgroup2, which may not be mounted here. In a container these tests need what the" >&2
-    echo "libvirt hosts of the other tests need, too: root with CAP_SYS_ADMIN (--privileged)." >&2
-    exit 1
-}
+mount -t tmpfs -o mode=755 tmpfs /mnt
+mkdir /mnt/cgroup
+mount -t cgroup2 cgroup2 /mnt/cgroup
 own=/mnt/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
 remove() { find "$1" -depth -type d -exec rmdir {} + 2>/dev/null; }
 case $what in

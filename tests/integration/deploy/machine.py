@@ -20,6 +20,11 @@ SPACES = ("--mount", "--pid", "--uts", "--ipc", "--cgroup")
 BOOT = ("setpriv", "--pdeathsig=KILL", "unshare", *SPACES, "--fork", "--kill-child=KILL", HERE / "boot.sh", ROOT)
 PROGRAMS = ("/lib/systemd/systemd", "unshare", "nsenter", "setpriv", "nginx", "redis-server", "dbus-daemon")
 
+ENDED = (
+    "The machine ended, see below. It needs what the libvirt hosts of the other tests need, too: root that may make "
+    "namespaces and mount (in a container: --privileged)."
+)
+
 _numbers = itertools.count(1)
 
 
@@ -30,6 +35,7 @@ class Machine:
         self.log = folder / "machine.log"
         self.name = f"kvmweb-machine-{next(_numbers)}-{os.getpid()}"
         self.process: subprocess.Popen[bytes] | None = None
+        self.was_up = False
 
     def boot(self) -> None:
         """Start it and wait until systemd says that it is up."""
@@ -43,7 +49,7 @@ class Machine:
             self.process = subprocess.Popen(
                 [*self._in_cgroup("run"), *BOOT], env=outside, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
-        wait_for(self._is_up, seconds=30, saying="systemd is up")
+        self.was_up = bool(wait_for(self._is_up, seconds=30, saying="systemd is up"))
 
     def _in_cgroup(self, what: str) -> list[str]:
         return ["unshare", "--mount", "--propagation=private", str(HERE / "cgroup.sh"), what, self.name]
@@ -51,7 +57,7 @@ class Machine:
     def _is_up(self) -> bool:
         assert self.process is not None
         if self.process.poll() is not None:
-            raise LabError(f"the machine ended:\n{self.log.read_text(errors='replace')}")
+            raise LabError(f"{ENDED}\n{self.log.read_text(errors='replace')}")
         with contextlib.suppress(LabError):
             return self.run("systemctl", "is-active", "lab.target").strip() == "active"
         return False
@@ -99,4 +105,6 @@ class Machine:
             self.process.kill()
             self.process.wait()
             self.process = None
-            run(*self._in_cgroup("end"))
+            # One that never was up has said what is missing, and may have no cgroup.
+            with contextlib.nullcontext() if self.was_up else contextlib.suppress(LabError):
+                run(*self._in_cgroup("end"))
