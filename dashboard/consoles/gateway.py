@@ -119,7 +119,7 @@ class ConsoleHandler(ProxyRequestHandler):  # type: ignore[misc]
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._end(target, RESTART))
         watch.start()
-        self._filter = ViewOnlyFilter() if admission.ticket.view_only else None
+        self._filter = None if admission.ticket.may_write else ViewOnlyFilter()
         try:
             self.send_frames([target.banner])
             self.do_proxy(target.sock)

@@ -114,7 +114,7 @@ class _Session:
 
     def __init__(self, admission: Admission, seat: Seat, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
-        self._watcher = Watcher(admission.user.get_username(), may_write=not admission.ticket.view_only)
+        self._watcher = Watcher(admission.user.get_username(), may_write=admission.ticket.may_write)
         self._line: Line = _board().join(self._watcher, admission.grant, seat)
 
     async def run(self) -> None:

@@ -32,6 +32,12 @@ class Ticket:
     view_only: bool
     source_ip: str = ""
 
+    @property
+    def may_write(self) -> bool:
+        """Whether what is typed reaches the guest. The permission is looked at again while the console is open, and
+        whoever was let in by the one for watching only watches, whatever else the ticket says."""
+        return self.permission == "guest.console" and not self.view_only
+
 
 def digest(text: str) -> str:
     """The SHA-256 of a token or session key, in hex: the only form in which either is kept."""

@@ -8,6 +8,7 @@ import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
@@ -364,9 +365,12 @@ def test_opening_a_screen_is_in_the_audit_log(gateway: House, screen: Screen) ->
     assert entry is not None and entry.actor == gateway.user and entry.detail == {"kind": "vnc", "view_only": False}
 
 
-def test_keys_reach_the_guest_unless_one_only_watches(gateway: House, lab_host: LabHost, tiny_guest: LabGuest) -> None:
+@pytest.mark.parametrize("ticket", [{"view_only": True}, {"permission": "guest.watch"}])
+def test_keys_reach_the_guest_unless_one_only_watches(
+    gateway: House, lab_host: LabHost, tiny_guest: LabGuest, ticket: dict[str, Any]
+) -> None:
     guest = gateway.guest(tiny_guest, gateway.host(lab_host))
-    with gateway.open(guest) as works, gateway.open(guest, view_only=True) as watches:
+    with gateway.open(guest) as works, gateway.open(guest, **ticket) as watches:
         worker, watcher = Rfb(works), Rfb(watches)
         watcher.type("echo watched > /dev/ttyS0\n")
         time.sleep(1)

@@ -116,8 +116,12 @@ def test_one_writes_until_another_takes_over(serial: House, line: tuple[LabGuest
     terminal.shows(you=True)
 
 
-def test_a_viewer_watches_and_cannot_take_over(serial: House, line: tuple[LabGuest, Guest], terminal: Terminal) -> None:
-    with serial.open(line[1], "serial", serial.person("viewer"), view_only=True, permission="guest.watch") as ws:
+@pytest.mark.parametrize("view_only", [True, False])
+def test_a_viewer_watches_and_cannot_take_over(
+    serial: House, line: tuple[LabGuest, Guest], terminal: Terminal, view_only: bool
+) -> None:
+    """Also with a ticket that does not say so: the permission by which one was let in decides as well."""
+    with serial.open(line[1], "serial", serial.person("viewer"), view_only=view_only, permission="guest.watch") as ws:
         viewer = Terminal(ws)
         viewer.shows(may_write=False, you=False)
         viewer.wish(take=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dashboard.consoles.admission import same_origin
 from dashboard.consoles.refusals import Refused
-from dashboard.consoles.tickets import redeem, token_of
+from dashboard.consoles.tickets import Ticket, redeem, token_of
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,13 @@ def test_what_is_no_token_is_refused_before_anybody_is_asked(text: str) -> None:
 def test_only_the_public_address_is_our_origin(origins: list[str]) -> None:
     assert not same_origin(origins)
     assert same_origin([settings.PUBLIC_URL])
+
+
+@pytest.mark.parametrize(
+    ("permission", "view_only", "writes"),
+    [("guest.console", False, True), ("guest.console", True, False), ("guest.watch", False, False), ("", False, False)],
+)
+def test_only_who_may_work_there_and_wants_to_writes(permission: str, view_only: bool, writes: bool) -> None:
+    """The processes look at the permission, too: a ticket that forgot to say "view only" gives nothing more."""
+    ticket = Ticket(1, "", 1, "", "serial", permission, view_only)
+    assert ticket.may_write is writes
