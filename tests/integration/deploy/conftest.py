@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -146,3 +146,17 @@ def well(installation: Installation) -> str:
         return installation.machine.run("kvmweb", "doctor")
     except LabError as error:
         return str(error)
+
+
+def sound(installation: Installation, seconds: float = 30) -> str:
+    """What the doctor says when nothing is broken any more."""
+    heard = [""]
+
+    def nothing_is_broken() -> bool:
+        heard[0] = well(installation)
+        return "Nothing is broken." in heard[0]
+
+    with suppress(LabError):
+        wait_for(nothing_is_broken, seconds=seconds, every=0.3)
+    assert "Nothing is broken." in heard[0], heard[0]
+    return heard[0]
