@@ -263,3 +263,20 @@ def test_keys_of_the_environment_that_do_not_fit_are_refused(
     target = _backed_up(full, tmp_path / "backup.tar.gz")
     said = installation("second").refused("restore", target, KVMWEB_ENCRYPTION_KEYS=other)
     assert "KVMWEB_ENCRYPTION_KEYS" in said
+
+
+def test_key_files_of_the_installation_itself_get_the_keys_of_the_backup(
+    installation: Make, full: Installation, tmp_path: Path
+) -> None:
+    target, second = _backed_up(full, tmp_path / "backup.tar.gz"), installation("second")
+    own = tmp_path / "own"
+    own.mkdir()
+    key = own / "encryption"
+    key.write_text("Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmE=")
+    key.chmod(0o640)
+    given = {"KVMWEB_ENCRYPTION_KEYS_FILE": str(key)}
+    assert "KVMWEB_ENCRYPTION_KEYS is given" in second.refused("restore", target, "--keys", tmp_path / "other", **given)
+    second.done("restore", target, "--keys", own, **given)
+    assert key.read_text() == (full.state / "secrets" / "encryption").read_text()
+    assert key.stat().st_mode & 0o777 == 0o640, "who may read it may read it still"
+    assert not (second.state / "secrets" / "encryption").exists(), "the setting names another place"
