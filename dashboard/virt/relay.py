@@ -30,6 +30,8 @@ COMPLAINTS = (
 )
 
 IDLE_SECONDS = 60.0
+LAST_WORDS_SECONDS = 0.05
+"""What ssh says of an end is read this much later than the end is noticed."""
 
 _numbers = count(1)
 _lock = threading.Lock()
@@ -101,7 +103,7 @@ class Relay:
                 self.close()
                 raise VirtError("timeout", "ssh had not signed in by the deadline")
             time.sleep(0.02)
-        time.sleep(0.05)  # the listener reads the last words
+        time.sleep(LAST_WORDS_SECONDS)
         said = self.complaint.lower()
         code = next((code for part, code in COMPLAINTS if part in said), "unreachable")
         raise VirtError(code, self.complaint or "ssh ended without a word")
@@ -127,6 +129,7 @@ def local_socket(spec: HostSpec, until: float) -> str:
             relay = Relay(spec)
             relay.wait_ready(until)
             _relays[key] = relay
+        relay.unused_since = time.monotonic()  # whoever asks is about to use it: it does not end now
         return relay.path
     finally:
         turn.release()
@@ -141,7 +144,11 @@ def runs(spec: HostSpec) -> bool:
 def explained(spec: HostSpec, error: VirtError) -> VirtError:
     """libvirt only heard its connection end; what ssh said of it is the better reason."""
     relay = _relays.get((os.getpid(), spec.key)) if spec.transport == "ssh" else None
-    if relay is None or "open failed" not in relay.complaint:
+    if relay is None:
+        return error
+    if not relay.complaint:
+        time.sleep(LAST_WORDS_SECONDS)
+    if "open failed" not in relay.complaint:
         return error
     said, relay.complaint = relay.complaint, ""
     denied = "permission denied" in said.lower() or "prohibited" in said.lower()
@@ -159,16 +166,29 @@ def hold(spec: HostSpec) -> Callable[[str], None]:
         relay.users -= 1
         if not relay.users:
             relay.unused_since = time.monotonic()
-            timer = threading.Timer(IDLE_SECONDS, _end_if_unused, (relay,))
-            timer.daemon = True
-            timer.start()
+            _look_later(relay)
 
     return release
 
 
+def _look_later(relay: Relay) -> None:
+    timer = threading.Timer(IDLE_SECONDS, _end_if_unused, (relay,))
+    timer.daemon = True
+    timer.start()
+
+
 def _end_if_unused(relay: Relay) -> None:
-    if not relay.users and time.monotonic() - relay.unused_since >= IDLE_SECONDS - 1:
-        relay.close()
+    """Once it is off the list nobody is given its socket any more: only then may it end."""
+    key = (os.getpid(), relay.spec.key)
+    with _turns[relay.spec.key]:
+        if relay.users or not relay.alive():
+            return
+        if time.monotonic() - relay.unused_since < IDLE_SECONDS - 1:
+            _look_later(relay)
+            return
+        if _relays.get(key) is relay:
+            del _relays[key]
+    relay.close()
 
 
 def _sweep() -> None:
