@@ -108,6 +108,7 @@ class Caller:
             text = answer.read()
         finally:
             connection.close()
+        assert answer.status not in (500, 503), (answer.status, text, self.mirror.logs())
         return answer.status, json.loads(text) if text else None, answer.headers
 
     def listen(self, headers: dict[str, str], query: str = "", status: int = 200) -> Stream:
