@@ -299,14 +299,17 @@ def _quotas_count_what_is_there(truth: Truth, domains: list[Domain]) -> Iterable
 
 
 def _kvmweb_finds_its_quotas_right(truth: Truth) -> Iterable[str]:
-    """What quotas.drift() says in a process of its own, but of guests that others removed: two comparisons must miss them."""
-    made = truth.jobs("operation = 'guest.create' AND state = 'succeeded'")
+    """What quotas.drift() says in a process of its own, but of guests that two comparisons must miss first.
+
+    Those are the guests that others removed, and those of creates that may have left them (they need attention).
+    """
+    made = truth.jobs("operation = 'guest.create' AND state IN ('succeeded', 'needs_attention')")
     deleted = {row["object_key"] for row in truth.jobs("operation = 'guest.delete' AND state = 'succeeded'")}
     there = {domain.uuid for domain in truth.domains()}
-    removed_by_others = {row["plan"]["uuid"] for row in made} - deleted - there
+    to_be_missed = {row["plan"]["uuid"] for row in made} - deleted - there
     for said in _drift(truth.database):
         found = re.search(r"guest (\S+)", said)
-        if found is None or found[1] not in removed_by_others:
+        if found is None or found[1] not in to_be_missed:
             yield f"I5: kvmweb says itself: {said}"
 
 

@@ -248,9 +248,8 @@ def clear(truth: Truth, prefix: str) -> None:
         if domain.name.startswith(prefix):
             if domain.state != "shutoff":
                 truth.host.virsh("destroy", domain.uuid)
-            if domain.uuid in truth.host.virsh(
-                "list", "--all", "--uuid"
-            ):  # one undefined while it ran ends as it is destroyed
+            # One undefined while it ran ends as it is destroyed.
+            if domain.uuid in truth.host.virsh("list", "--all", "--uuid"):
                 truth.host.virsh("undefine", domain.uuid, "--nvram", "--managed-save")
             for disk in domain.disks:
                 if Path(disk).name in truth.volumes():

@@ -152,6 +152,7 @@ def test_jobs_on_a_guest_that_others_destroy_undefine_or_rename_say_that_it_was_
         job = world.begin("guest.tags", uuid, tags=["late"])
         world.host.virsh("destroy", uuid)
         world.host.virsh("undefine", uuid, "--storage", "vda")
+        world.host.virsh("pool-refresh", world.truth.pool)  # libvirt tells of no volume that goes
     row = world.ended(job)
     assert (row["state"], row["error_code"]) == ("failed", "changed"), row
     world.shows(uuid, None)
