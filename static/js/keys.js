@@ -1,6 +1,7 @@
 // The keyboard: one table of what keys do, the help dialog made from it. Single keys can be switched off in Preferences.
 
 import { $, $$, h } from "./dom.js";
+import { open as openFind } from "./find.js";
 import { _ } from "./i18n.js";
 
 const SECOND_MS = 1500;
@@ -56,11 +57,9 @@ function leave() {
   }
 }
 
-const find = () => import("./find.js").then((module) => module.open());
-
 /** What each key or pair of keys does; `when`: only if this is on the page. */
 export const KEYS = [
-  { keys: ["Ctrl", "K"], label: () => _("Find anything"), run: find, when: () => $("[data-find]"), always: true },
+  { keys: ["Ctrl", "K"], label: () => _("Find anything"), run: openFind, when: () => $("[data-find]"), always: true },
   { keys: ["/"], label: () => _("Search in this page"), run: () => box().focus(), when: () => box() },
   { keys: ["j"], label: () => _("Next line of the list"), run: () => move(1), when: () => rows().length },
   { keys: ["k"], label: () => _("Line before"), run: () => move(-1), when: () => rows().length },
@@ -154,7 +153,7 @@ document.addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
     if (!$("[data-find]") || event.target.closest(CONSOLE)) return;
     event.preventDefault();
-    find();
+    openFind(); // at once: what is typed next belongs into it
     return;
   }
   if (event.ctrlKey || event.metaKey || document.body.dataset.keys === "off") return;
@@ -172,5 +171,5 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-find]");
   if (!button || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  find();
+  openFind();
 });

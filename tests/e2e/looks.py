@@ -34,7 +34,8 @@ WORDS = """() => {
   }
   for (const name of ["aria-label", "title", "placeholder", "alt", "data-tip", "data-confirm-text", "data-label"]) {
     for (const element of document.querySelectorAll(`[${name}]`)) {
-      if (!element.closest(".xterm")) seen.push(element.getAttribute(name).trim());
+      const text = element.getAttribute(name).trim();
+      if (text && !element.closest(".xterm")) seen.push(text);
     }
   }
   return [...new Set(seen)];
