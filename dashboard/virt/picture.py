@@ -12,7 +12,7 @@ LARGEST = 8192
 """Pixels a side; a screen has fewer."""
 QUALITY = 60
 
-_DAMAGED = (OSError, SyntaxError, EOFError, IndexError, OverflowError, struct.error, zlib.error)
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, zlib.error)
 """What decoding damaged pictures ends with."""
 _HEADER = re.compile(rb"P6\s+(?:#[^\n]*\n\s*)*(\d{1,5})\s+(\d{1,5})\s+255\s")
 
@@ -44,7 +44,7 @@ def thumbnail(data: bytes) -> bytes:
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as opened:
             if max(opened.size) > LARGEST:
-                raise ValueError("the screenshot is too large")
+                raise ValueError("it is too large")
             picture = opened.convert("RGB")
         picture.thumbnail((WIDTH, WIDTH))
         small = io.BytesIO()

@@ -7,7 +7,7 @@ import struct
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -75,6 +75,7 @@ def test_what_is_no_picture_of_a_screen_is_refused(data: bytes) -> None:
 
 
 @given(at=st.integers(0, 400), byte=st.integers(0, 255), cut=st.integers(0, 400))
+@example(at=11, byte=0, cut=0)  # a header that says that it is shorter than headers are
 def test_a_damaged_picture_is_refused_or_shown_and_nothing_else(at: int, byte: int, cut: int) -> None:
     damaged = bytearray(_png(40, 30))
     damaged[at % len(damaged)] = byte
