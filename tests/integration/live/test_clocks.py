@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import os
 import subprocess
 import sys
@@ -45,7 +46,8 @@ def test_a_monitor_whose_clock_is_an_hour_behind_lives_and_is_named(mirror: Mirr
     page = mirror.open()
     mirror.until(lambda: clocks.skewed(), 15, "somebody has noticed")
     assert "monitor" in banner(mirror)
-    assert "1 h 0 min behind" in banner(mirror)
+    # Measured on a busy machine, an hour may lack some seconds.
+    assert re.search(r" is (1 h 0 min|59 min 5\d s) behind", banner(mirror))
     time.sleep(4)
     assert not [one for one in page.said if one.get("monitor") is False], "it lives all the same"
 
