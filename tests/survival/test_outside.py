@@ -80,7 +80,7 @@ def test_a_delete_that_fails_at_the_second_of_three_disks_names_it_and_trying_ag
     world.host.virsh("pool-refresh", world.truth.pool)
     volume, guest = (
         "SELECT id FROM inventory_volume WHERE name = ?",
-        "SELECT id FROM inventory_guest WHERE facts LIKE ?",
+        "SELECT id FROM inventory_guest WHERE CAST(facts AS TEXT) LIKE ?",
     )
     wait_for(lambda: world.truth.rows(volume, "three-c.raw"), seconds=70, saying="kvmweb knows the volumes")
     wait_for(lambda: world.truth.rows(guest, "%three-shared.raw%"), seconds=20, saying="kvmweb knows the guest's disks")
