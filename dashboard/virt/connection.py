@@ -195,6 +195,20 @@ def open_connection(spec: HostSpec, *, deadline: float = 10.0, in_line: float = 
     """
     until = time.monotonic() + deadline
     eventloop.ensure()
+    stood = spec.transport == "ssh" and relay.runs(spec)
+    try:
+        return _open_in_turn(spec, until, deadline, in_line)
+    except VirtError as error:
+        if not stood or error.code != "unreachable":
+            raise
+        time.sleep(relay.LAST_WORDS_SECONDS)
+        if relay.runs(spec):
+            raise
+        # A relay whose link had been cut ended only now. That says nothing of the host: once more, by a new one.
+        return _open_in_turn(spec, until, deadline, in_line)
+
+
+def _open_in_turn(spec: HostSpec, until: float, deadline: float, in_line: float) -> Connection:
     uri, peers = _way(spec, until, deadline)
     turn = _turn_of(peers)
     # One opening per host at a time, so that the sockets that appear meanwhile are known to be this one's.
