@@ -61,7 +61,8 @@ def load_secrets(host: Host) -> dict[str, str]:
         if not host.secrets.startswith("{"):
             return _loaded_as_before(host)
         sealed: dict[str, str] = json.loads(host.secrets)["sealed"]
-        return {name: sealing.unseal(_privates(), text, name) for name, text in sealed.items()}
+        privates = _privates()
+        return {name: sealing.unseal(privates, text, name) for name, text in sealed.items()}
     except (InvalidToken, sealing.Unreadable) as error:
         raise VirtError("auth", "The stored credentials cannot be decrypted: enter them again.") from error
 
@@ -82,8 +83,8 @@ def store_secrets(host: Host, **fields: str) -> None:
             fields = {**_loaded_as_before(host), **fields}
         host.secrets = ""
     kept: dict[str, Any] = json.loads(host.secrets) if host.secrets else {"sealed": {}, "public": ""}
-    if can_read():
-        kept["sealed"] = {name: text for name, text in kept["sealed"].items() if _opens(text, name, _privates())}
+    if privates := _privates():
+        kept["sealed"] = {name: text for name, text in kept["sealed"].items() if _opens(text, name, privates)}
     kept["sealed"] |= {name: sealing.seal(_public(), text, name) for name, text in fields.items() if text}
     for name in [name for name, text in fields.items() if not text]:
         kept["sealed"].pop(name, None)
@@ -113,14 +114,11 @@ def _public_line(private: str) -> str:
         return ""  # ssh will say what is wrong with it
 
 
-def reencrypt(host: Host) -> bool:
-    """Seal `host.secrets` (not saved) with the newest key, so that older keys can be dropped; whether there is any."""
-    if not host.secrets:
-        return False
+def reencrypt(host: Host) -> None:
+    """Seal `host.secrets` (not saved) with the newest key, so that older keys can be dropped."""
     secret = load_secrets(host)
     host.secrets = ""
     store_secrets(host, **secret)
-    return True
 
 
 def renew() -> list[Host]:
@@ -156,7 +154,8 @@ def unreadable() -> list[Host]:
 
 def _newest(kept: str) -> bool:
     sealed = json.loads(kept)["sealed"] if kept.startswith("{") else {"": ""}
-    return all(_opens(text, name, _privates()[:1]) for name, text in sealed.items())
+    newest = _privates()[:1]
+    return all(_opens(text, name, newest) for name, text in sealed.items())
 
 
 def _opens(text: str, name: str, privates: list[str]) -> bool:

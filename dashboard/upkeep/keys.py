@@ -47,7 +47,7 @@ def renew() -> Report:
 
     Whatever it is interrupted by, the files hold the keys that open what the database has.
     """
-    with stillness.of(settings.STATE_DIR) as reason:
+    with stillness.kept() as reason:
         if reason:
             raise Refused(reason)
         if rows.pending():

@@ -73,9 +73,8 @@ def failed(request: HttpRequest, *args: Any) -> HttpResponse:
     away = any(isinstance(error, OperationalError | InterfaceError) for error in errors)
     status = 503 if away else 500
     if request.path.startswith("/api/"):
-        response = HttpResponse(
-            status=status
-        )  # the API's door writes it; a page that has to be rendered could fail, too
+        # The API's door writes it; a page that has to be rendered could fail, too.
+        response = HttpResponse(status=status)
     else:
         response = server_error(request)
         response.status_code = status

@@ -59,7 +59,7 @@ def run(source: Path, *, replace: bool = False, passphrase: str = "", keys: Path
     `keys`: files of keys below this folder are the installation's own, and the backup's take their place.
     """
     state: Path = settings.STATE_DIR
-    with stillness.of(state) as reason, tempfile.TemporaryDirectory(prefix=".restore-", dir=state) as folder:
+    with stillness.kept() as reason, tempfile.TemporaryDirectory(prefix=".restore-", dir=state) as folder:
         if reason:
             raise Refused(reason)
         there = Path(folder)

@@ -13,7 +13,7 @@ from django.db import connection, connections
 
 
 @contextmanager
-def of(state: Path) -> Iterator[str]:
+def kept() -> Iterator[str]:
     """Hold the locks of launcher and monitor; yields why it does not stand still, or "" when it does."""
     held = []
     try:
@@ -26,7 +26,7 @@ def of(state: Path) -> Iterator[str]:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                reason = f"kvmweb runs with the state folder {state}. Stop it first."
+                reason = f"kvmweb runs with the state folder {settings.STATE_DIR}. Stop it first."
         yield reason or _users_of_database()
     finally:
         for descriptor in held:

@@ -68,9 +68,9 @@ class GuestList {
   guest(message) {
     const [element] = rowsOf("guest", message.host, message.uuid).filter((one) => this.section.contains(one));
     if (message.op === "gone") {
-      this.waiting.delete(`guest/${message.host}/${message.uuid}`);
+      this.waiting.delete(keyOf(message));
       if (element) this.remove(element);
-      else if (this.many) this.note(`guest/${message.host}/${message.uuid}`);
+      else if (this.many) this.note(keyOf(message));
       return;
     }
     if (element) this.update(element, message.row);
